@@ -1,0 +1,137 @@
+"""The one place that makes boto3 clients, and the one that turns their errors into ours.
+
+A `Target` says where AWS is: endpoint, credentials, region, account. Everything above asks it for clients
+and never learns whether it talks to the local cloud or to an account.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from txnpipe import __version__
+from txnpipe.errors import ExitCode, TxnpipeError
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+_MODEL_LOADING = threading.Lock()
+"""boto3 sessions are not safe to create clients from in parallel."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An access key. `repr` never shows the secret."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FunctionPlatform:
+    """What a function's zip must match: Python version ("3.13") and architecture ("x86_64", "arm64")."""
+
+    python: str
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where AWS is, and the few settings that differ between targets.
+
+    `credentials` is None where boto3's own chain (profile, environment, role) decides.
+    `warehouse_access` and `sslmode` are resolved: never "auto".
+    """
+
+    name: str
+    region: str
+    account: str
+    endpoint_url: str | None
+    credentials: Credentials | None
+    profile: str | None
+    warehouse_access: str
+    sslmode: str
+    functions: FunctionPlatform
+    batch_window_seconds: int
+    checkpoint_interval_ms: int
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def client(self, service: str, **options: Any) -> Any:
+        """A boto3 client, made once per service and options. Thread-safe.
+
+        `options` override the botocore configuration (read_timeout, max_pool_connections, retries, ...).
+        """
+        key = service + repr(sorted(options.items()))
+        with _MODEL_LOADING:
+            if key not in self._clients:
+                self._clients[key] = self._make(service, options)
+            return self._clients[key]
+
+    def _make(self, service: str, options: dict[str, Any]) -> BaseClient:
+        import boto3
+        from botocore.config import Config
+
+        session = boto3.Session(
+            aws_access_key_id=self.credentials.access_key_id if self.credentials else None,
+            aws_secret_access_key=self.credentials.secret_access_key if self.credentials else None,
+            profile_name=None if self.credentials else self.profile,
+            region_name=self.region,
+        )
+        settings: dict[str, Any] = {
+            "user_agent_extra": f"txnpipe/{__version__}",
+            "connect_timeout": 5,
+            "read_timeout": 60,
+            "retries": {"mode": "standard", "max_attempts": 5},
+            "max_pool_connections": 32,
+            "s3": {"addressing_style": "path"} if self.endpoint_url else {},
+            "ignore_configured_endpoint_urls": self.endpoint_url is not None,
+        }
+        return session.client(  # type: ignore[call-overload, no-any-return]
+            service, endpoint_url=self.endpoint_url, config=Config(**(settings | options))
+        )
+
+
+def error_code(error: Exception) -> str:
+    """The service's error code ("ResourceNotFoundException"), or "" where it is not a service error."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+@contextmanager
+def translated(action: str, resource: str, fix: str | None = None) -> Iterator[None]:
+    """Turns whatever botocore raises inside into a TxnpipeError that says where, what and what to do.
+
+    action: what was attempted, as a verb phrase ("create the stream"); resource: its name.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error_code(error)
+        message = error.response.get("Error", {}).get("Message", "")
+        raise TxnpipeError(
+            f"Could not {action} {resource}: {error.operation_name} answered {code}: {message}",
+            fix or _FIXES.get(code, "Run the command again with --debug to see the whole exchange."),
+            ExitCode.LIMIT if code in _LIMITS else ExitCode.SERVICE,
+        ) from error
+    except BotoCoreError as error:
+        raise TxnpipeError(
+            f"Could not {action} {resource}: {error}",
+            fix or "Check the network, the credentials and the region, then run the same command again.",
+            ExitCode.SERVICE,
+        ) from error
+
+
+_FIXES = {
+    "AccessDenied": "Ask for a policy that allows this call, then run the same command again.",
+    "AccessDeniedException": "Ask for a policy that allows this call, then run the same command again.",
+    "ExpiredToken": "Sign in again, then run the same command again.",
+    "ExpiredTokenException": "Sign in again, then run the same command again.",
+    "LimitExceededException": "Ask AWS for a higher quota, or wait until the limit's period has passed.",
+    "ThrottlingException": "Run the same command again in a minute; it continues where it stopped.",
+}
+_LIMITS = {"LimitExceededException", "LimitExceeded", "ServiceQuotaExceededException"}

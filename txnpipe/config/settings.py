@@ -1,0 +1,214 @@
+"""Every setting: type, bounds, default and meaning.
+
+The structs below are the one description. The loader checks values against them, `txnpipe config init`
+writes config.example.yaml from them, `txnpipe config show` lists them. A number that comes from AWS
+carries its source in the description.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+
+class StreamSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Kinesis stream of transactions."""
+
+    shards: Annotated[
+        int, Meta(ge=1, le=10_000, description="Shards at creation; `txnpipe scale` changes them later")
+    ] = 1
+    retention_hours: Annotated[
+        int, Meta(ge=24, le=8760, description="How long records stay readable, 24-8760 hours (Kinesis)")
+    ] = 24
+
+
+class WarehouseSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Redshift."""
+
+    node_type: Annotated[
+        str, Meta(description="Node type of the cluster; dc2 nodes can no longer be created")
+    ] = "rg.large"
+    nodes: Annotated[int, Meta(ge=1, le=128, description="Number of nodes")] = 1
+    database: Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="Name of the database")] = (
+        "txnpipe"
+    )
+    admin_user: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+            description="Administrator; Redshift keeps its password in a secret",
+        ),
+    ] = "txnpipe_admin"
+    loader_user: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+            description="Database user of the loader: may read and insert, nothing else",
+        ),
+    ] = "txnpipe_loader"
+    port: Annotated[
+        int,
+        Meta(
+            ge=1150,
+            le=65535,
+            description="Port of the cluster; RA3 and RG allow 5431-5455 and 8191-8215 (Redshift)",
+        ),
+    ] = 5439
+    access: Annotated[
+        Literal["auto", "direct", "data-api"],
+        Meta(description="direct (psycopg2), data-api (HTTPS), or auto: direct on local, data-api on aws"),
+    ] = "auto"
+
+
+class LoaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Lambda function that loads the warehouse, and its event source mappings."""
+
+    batch_size: Annotated[
+        int, Meta(ge=1, le=10_000, description="Records per invocation, 1-10,000 (Lambda)")
+    ] = 1000
+    batch_window_seconds: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=300,
+                description="How long to gather a batch, 0-300 s; default 0 on local, 1 on aws",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    parallelization_factor: Annotated[
+        int, Meta(ge=1, le=10, description="Concurrent batches per shard, 1-10 (Lambda)")
+    ] = 1
+    maximum_retry_attempts: Annotated[
+        int, Meta(ge=-1, le=10_000, description="Retries of a failing batch, -1 is without limit (Lambda)")
+    ] = -1
+    maximum_record_age_seconds: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=604_800,
+            description="Older records go to the on-failure bucket; keep it below the stream's retention",
+        ),
+    ] = 43_200
+    bisect_batch_on_error: Annotated[
+        bool, Meta(description="Halve a failing batch to find the bad record")
+    ] = False
+    dedupe_window_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=365,
+            description="A repeat of a transaction_id within this many days of arrival is not stored again",
+        ),
+    ] = 7
+    memory_mb: Annotated[
+        int, Meta(ge=128, le=10_240, description="Memory of the function, 128-10,240 MB (Lambda)")
+    ] = 512
+    timeout_seconds: Annotated[
+        int, Meta(ge=3, le=900, description="Time-out of the function, at most 900 s (Lambda)")
+    ] = 60
+
+
+class NotifierSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Lambda function that publishes alerts."""
+
+    batch_size: Annotated[int, Meta(ge=1, le=10_000, description="Alerts per invocation")] = 100
+    memory_mb: Annotated[
+        int, Meta(ge=128, le=10_240, description="Memory of the function, 128-10,240 MB (Lambda)")
+    ] = 256
+    timeout_seconds: Annotated[
+        int, Meta(ge=3, le=900, description="Time-out of the function, at most 900 s (Lambda)")
+    ] = 30
+
+
+class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What both functions share."""
+
+    python: Annotated[
+        Literal["auto", "3.11", "3.12", "3.13", "3.14"],
+        Meta(description="Python of the functions; auto: this machine's on local, 3.13 on aws"),
+    ] = "auto"
+    architecture: Annotated[
+        Literal["auto", "x86_64", "arm64"],
+        Meta(description="Processor of the functions; auto: this machine's on local, arm64 on aws"),
+    ] = "auto"
+    log_retention_days: Annotated[
+        int, Meta(ge=1, le=3653, description="How long CloudWatch keeps their logs")
+    ] = 14
+
+
+class RuleSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One detection rule and its parameters (numbers); sql/rules/NAME.sql documents them."""
+
+    enabled: Annotated[bool, Meta(description="Whether the rule runs")] = True
+    parameters: Annotated[dict[str, int | float], Meta(description="Overrides of the rule's defaults")] = (
+        field(default_factory=dict)
+    )
+
+
+class AnalyticsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Managed Flink application."""
+
+    runtime: Annotated[
+        Literal["FLINK-1_20", "FLINK-2_2", "FLINK-2_3", "SQL-1_0"],
+        Meta(description="Flink version; SQL-1_0 is refused: AWS ended it on 2026-01-27"),
+    ] = "FLINK-2_3"
+    parallelism: Annotated[int, Meta(ge=1, le=256, description="Parallelism of the job")] = 1
+    checkpoint_interval_seconds: Annotated[
+        int, Meta(ge=1, le=3600, description="Time between checkpoints")
+    ] = 60
+    rules: Annotated[
+        dict[str, RuleSettings], Meta(description="Rules by name; all of sql/rules run unless disabled here")
+    ] = field(default_factory=dict)
+
+
+class SubscriptionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One subscription of the alert topic."""
+
+    protocol: Annotated[Literal["email", "sqs", "https", "lambda"], Meta(description="SNS protocol")]
+    endpoint: Annotated[str, Meta(min_length=1, description="E-mail address, queue ARN, URL or function ARN")]
+    raw: Annotated[bool, Meta(description="Deliver the bare message (sqs and https)")] = False
+
+
+class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The SNS topic of alerts."""
+
+    subscriptions: Annotated[tuple[SubscriptionSettings, ...], Meta(description="Who gets the alerts")] = ()
+
+
+class LocalSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The local cloud."""
+
+    enforce_limits: Annotated[bool, Meta(description="Apply the service limits of Kinesis as on AWS")] = True
+    api_port: Annotated[
+        int, Meta(ge=1024, le=65535, description="Preferred port of the AWS APIs; a taken one is replaced")
+    ] = 4580
+    flink_heap_mb: Annotated[int, Meta(ge=256, le=8192, description="Heap of the local Flink")] = 512
+
+
+class AwsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The aws target."""
+
+    profile: Annotated[str | None, Meta(description="Profile of the AWS configuration")] = None
+    endpoint_url: Annotated[
+        str | None, Meta(description="Another endpoint; the only way to point `aws` at this machine")
+    ] = None
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings of one pipeline."""
+
+    pipeline: Annotated[str, Meta(description="Name of the pipeline")] = "default"
+    target: Annotated[Literal["local", "aws"], Meta(description="Where it runs")] = "local"
+    region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region")] = "us-east-1"
+    stream: StreamSettings = StreamSettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
+    functions: FunctionSettings = FunctionSettings()
+    loader: LoaderSettings = LoaderSettings()
+    notifier: NotifierSettings = NotifierSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
+    topic: TopicSettings = TopicSettings()
+    local: LocalSettings = LocalSettings()
+    aws: AwsSettings = AwsSettings()

@@ -1,0 +1,99 @@
+"""Turns settings into a Target: the only module besides the local cloud that knows which target it is.
+
+`local` ignores every AWS_* variable; `aws` refuses a loopback endpoint unless the configuration names it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from urllib.parse import urlsplit
+
+from msgspec import UNSET
+
+from txnpipe.aws import Credentials, FunctionPlatform, Target, translated
+from txnpipe.config import Settings
+from txnpipe.errors import ExitCode, TxnpipeError
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def open_target(settings: Settings) -> Target:
+    """The target that the settings name. On `local` this starts the local cloud if it is not running.
+
+    Raises TxnpipeError: ENVIRONMENT (the local cloud cannot start here), SERVICE (no credentials),
+    USAGE (a loopback endpoint for `aws` that the configuration does not name).
+    """
+    return _local(settings) if settings.target == "local" else _aws(settings)
+
+
+def _local(settings: Settings) -> Target:
+    from txnpipe.local.client import ensure_running
+
+    cloud = ensure_running(settings.local)
+    return Target(
+        name="local",
+        region=settings.region,
+        account=cloud.account,
+        endpoint_url=cloud.endpoint_url,
+        credentials=Credentials(cloud.access_key_id, cloud.secret_access_key),
+        profile=None,
+        warehouse_access="direct" if settings.warehouse.access == "auto" else settings.warehouse.access,
+        sslmode="prefer",
+        functions=_platform(
+            settings, f"{sys.version_info.major}.{sys.version_info.minor}", _machine_architecture()
+        ),
+        batch_window_seconds=_batch_window(settings, 0),
+        checkpoint_interval_ms=1000,
+    )
+
+
+def _aws(settings: Settings) -> Target:
+    endpoint = settings.aws.endpoint_url
+    inherited = os.environ.get("AWS_ENDPOINT_URL", "")
+    if endpoint is None and inherited and urlsplit(inherited).hostname in LOOPBACK:
+        raise TxnpipeError(
+            f"AWS_ENDPOINT_URL points the target aws at this machine ({inherited}).",
+            "Unset AWS_ENDPOINT_URL, use --target local, or set aws.endpoint_url in the configuration.",
+            ExitCode.USAGE,
+        )
+    unidentified = Target(
+        name="aws",
+        region=settings.region,
+        account="",
+        endpoint_url=endpoint,
+        credentials=None,
+        profile=settings.aws.profile,
+        warehouse_access="data-api" if settings.warehouse.access == "auto" else settings.warehouse.access,
+        sslmode="require",
+        functions=_platform(settings, "3.13", "arm64"),
+        batch_window_seconds=_batch_window(settings, 1 if settings.loader.batch_size > 10 else 0),
+        checkpoint_interval_ms=settings.analytics.checkpoint_interval_seconds * 1000,
+    )
+    with translated(
+        "ask for the identity of",
+        "the caller",
+        "Sign in, or set aws.profile, then run the same command again.",
+    ):
+        identity = unidentified.client("sts").get_caller_identity()
+    from dataclasses import replace
+
+    return replace(unidentified, account=identity["Account"])
+
+
+def _platform(settings: Settings, python: str, architecture: str) -> FunctionPlatform:
+    wanted = settings.functions
+    return FunctionPlatform(
+        python if wanted.python == "auto" else wanted.python,
+        architecture if wanted.architecture == "auto" else wanted.architecture,
+    )
+
+
+def _batch_window(settings: Settings, default: int) -> int:
+    chosen = settings.loader.batch_window_seconds
+    return default if chosen is UNSET else chosen
+
+
+def _machine_architecture() -> str:
+    return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
