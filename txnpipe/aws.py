@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from txnpipe import __version__
@@ -43,7 +44,8 @@ class Target:
     """Where AWS is, and the few settings that differ between targets.
 
     `credentials` is None where boto3's own chain (profile, environment, role) decides.
-    `warehouse_access` and `sslmode` are resolved: never "auto".
+    `warehouse_access` is resolved: never "auto". `connector_jar` is the Kinesis connector that goes into the
+    analytics zip; None where nobody named one.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Target:
     functions: FunctionPlatform
     batch_window_seconds: int
     checkpoint_interval_ms: int
+    connector_jar: Path | None
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str, **options: Any) -> Any:

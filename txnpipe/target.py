@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import UNSET
@@ -15,6 +17,9 @@ from msgspec import UNSET
 from txnpipe.aws import Credentials, FunctionPlatform, Target, translated
 from txnpipe.config import Settings
 from txnpipe.errors import ExitCode, TxnpipeError
+
+STAND_IN_CONNECTOR = Path(__file__).parent / "local" / "flink" / "connector" / "kinesis-connector.jar"
+"""Flink's Kinesis connector of the local cloud, built from the Java source beside it."""
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -46,6 +51,7 @@ def _local(settings: Settings) -> Target:
         ),
         batch_window_seconds=_batch_window(settings, 0),
         checkpoint_interval_ms=1000,
+        connector_jar=STAND_IN_CONNECTOR,
     )
 
 
@@ -70,6 +76,7 @@ def _aws(settings: Settings) -> Target:
         functions=_platform(settings, "3.13", "arm64"),
         batch_window_seconds=_batch_window(settings, 1 if settings.loader.batch_size > 10 else 0),
         checkpoint_interval_ms=settings.analytics.checkpoint_interval_seconds * 1000,
+        connector_jar=Path(settings.analytics.connector_jar) if settings.analytics.connector_jar else None,
     )
     with translated(
         "ask for the identity of",
@@ -77,8 +84,6 @@ def _aws(settings: Settings) -> Target:
         "Sign in, or set aws.profile, then run the same command again.",
     ):
         identity = unidentified.client("sts").get_caller_identity()
-    from dataclasses import replace
-
     return replace(unidentified, account=identity["Account"])
 
 

@@ -159,6 +159,10 @@ class AnalyticsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     checkpoint_interval_seconds: Annotated[
         int, Meta(ge=1, le=3600, description="Time between checkpoints")
     ] = 60
+    connector_jar: Annotated[
+        str | None,
+        Meta(description="Path of the official flink-connector-aws-kinesis-streams jar (aws only)"),
+    ] = None
     rules: Annotated[
         dict[str, RuleSettings], Meta(description="Rules by name; all of sql/rules run unless disabled here")
     ] = field(default_factory=dict)
