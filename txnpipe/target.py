@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from msgspec import UNSET
-
 from txnpipe.aws import Credentials, FunctionPlatform, Target, translated
 from txnpipe.config import Settings
 from txnpipe.errors import ExitCode, TxnpipeError
@@ -97,7 +95,7 @@ def _platform(settings: Settings, python: str, architecture: str) -> FunctionPla
 
 def _batch_window(settings: Settings, default: int) -> int:
     chosen = settings.loader.batch_window_seconds
-    return default if chosen is UNSET else chosen
+    return default if chosen is None else chosen
 
 
 def _machine_architecture() -> str:

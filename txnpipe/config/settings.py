@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import Meta, Struct, field
 
 
 class StreamSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,17 +67,10 @@ class LoaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     batch_size: Annotated[
         int, Meta(ge=1, le=10_000, description="Records per invocation, 1-10,000 (Lambda)")
     ] = 1000
-    batch_window_seconds: (
-        Annotated[
-            int,
-            Meta(
-                ge=0,
-                le=300,
-                description="How long to gather a batch, 0-300 s; default 0 on local, 1 on aws",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    batch_window_seconds: Annotated[
+        Annotated[int, Meta(ge=0, le=300)] | None,
+        Meta(description="How long to gather a batch, 0-300 s; null: 0 on local, 1 on aws"),
+    ] = None
     parallelization_factor: Annotated[
         int, Meta(ge=1, le=10, description="Concurrent batches per shard, 1-10 (Lambda)")
     ] = 1
