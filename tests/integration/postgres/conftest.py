@@ -1,0 +1,31 @@
+"""A real PostgreSQL for each test that wants one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from txnpipe.local.postgres.server import PostgresServer
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An installation's home. Not pytest's tmp_path, which the server's account could not enter."""
+    directory = Path(tempfile.mkdtemp(prefix="txnpipe-postgres-"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[PostgresServer]:
+    """A server that is not started yet; stopped at the end whatever happened to it."""
+    made = PostgresServer(
+        home / "redshift" / "wh", home / "logs" / "postgres-wh.log", name="wh", preferred_port=0
+    )
+    yield made
+    made.stop()
