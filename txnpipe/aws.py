@@ -45,7 +45,8 @@ class Target:
 
     `credentials` is None where boto3's own chain (profile, environment, role) decides.
     `warehouse_access` is resolved: never "auto". `connector_jar` is the Kinesis connector that goes into the
-    analytics zip; None where nobody named one.
+    analytics zip; None where nobody named one. `asks_first`: changes cost money or data there, so commands ask
+    before they make them. `final_snapshot`: whether the warehouse leaves a snapshot when it is torn down.
     """
 
     name: str
@@ -60,6 +61,8 @@ class Target:
     batch_window_seconds: int
     checkpoint_interval_ms: int
     connector_jar: Path | None
+    asks_first: bool = True
+    final_snapshot: bool = True
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str, **options: Any) -> Any:

@@ -50,6 +50,8 @@ def _local(settings: Settings) -> Target:
         batch_window_seconds=_batch_window(settings, 0),
         checkpoint_interval_ms=1000,
         connector_jar=STAND_IN_CONNECTOR,
+        asks_first=False,
+        final_snapshot=_final_snapshot(settings, False),
     )
 
 
@@ -75,6 +77,8 @@ def _aws(settings: Settings) -> Target:
         batch_window_seconds=_batch_window(settings, 1 if settings.loader.batch_size > 10 else 0),
         checkpoint_interval_ms=settings.analytics.checkpoint_interval_seconds * 1000,
         connector_jar=Path(settings.analytics.connector_jar) if settings.analytics.connector_jar else None,
+        asks_first=True,
+        final_snapshot=_final_snapshot(settings, True),
     )
     with translated(
         "ask for the identity of",
@@ -96,6 +100,11 @@ def _platform(settings: Settings, python: str, architecture: str) -> FunctionPla
 def _batch_window(settings: Settings, default: int) -> int:
     chosen = settings.loader.batch_window_seconds
     return default if chosen is None else chosen
+
+
+def _final_snapshot(settings: Settings, default: bool) -> bool:
+    chosen = settings.warehouse.final_snapshot
+    return default if chosen is UNSET else chosen
 
 
 def _machine_architecture() -> str:
