@@ -14,18 +14,14 @@ SSD that costs 0.17 ms a commit, and in return neither a kill nor a power cut lo
 
 A postmaster killed with -9 leaves behind its pid file, backends in mid-statement and their shared memory,
 and a new one refuses to start over them. `start` therefore first adopts a living postmaster of this very
-directory, or else ends what is left of a dead one. A process belongs to this server when its working
-directory is the data directory: PostgreSQL enters it at start, and no pid is ever taken on trust.
+directory, or else ends what is left of a dead one.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -38,6 +34,7 @@ from typing import Any
 import psutil
 
 from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.local.files import read_json, write_json
 from txnpipe.local.part import Process
 from txnpipe.local.postgres.binaries import (
     Account,
@@ -45,6 +42,14 @@ from txnpipe.local.postgres.binaries import (
     find_installation,
     reachable_installation,
     server_account,
+)
+from txnpipe.local.postgres.postmaster import (
+    POLL_S,
+    alive,
+    end_leftovers,
+    find_postmaster,
+    read_pid_file,
+    shut_down,
 )
 
 HOST = "127.0.0.1"
@@ -55,8 +60,6 @@ FALLBACK_PORTS = range(5440, 5456)
 
 READY_TIMEOUT_S = 60.0
 """Crash recovery included."""
-STOP_TIMEOUT_S = 15.0
-POLL_S = 0.02
 
 _STARTING = threading.Lock()
 """Two servers of one daemon must not choose the same free port."""
@@ -120,7 +123,7 @@ class PostgresServer:
         if self._child is not None and self._child.poll() is not None:
             self._child = None
             return False
-        return self._postmaster is not None and _alive(self._postmaster)
+        return self._postmaster is not None and alive(self._postmaster)
 
     def processes(self) -> list[Process]:
         """The postmaster, where it runs. It answers for its backends."""
@@ -130,8 +133,8 @@ class PostgresServer:
 
     def ready(self) -> bool:
         """Whether it accepts connections (what pg_ctl asks the pid file, and the socket itself)."""
-        lines = _pid_file_lines(self.data)
-        if len(lines) < 8 or lines[7].strip() != "ready":
+        pid_file = read_pid_file(self.data)
+        if pid_file is None or not pid_file.ready:
             return False
         try:
             socket.create_connection((HOST, self._port), timeout=1).close()
@@ -179,7 +182,7 @@ class PostgresServer:
         if self.running() or self._adopt():
             self._wait_until_ready()
             return
-        self._end_leftovers()
+        end_leftovers(self.data)
         with _STARTING:
             for attempts_left in (2, 1, 0):
                 self._choose_port()
@@ -196,12 +199,9 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Ends it, cleanly where possible. Rows stay; no process of it stays."""
-        postmaster = self._postmaster if self.running() else self._find_postmaster()
-        if postmaster is not None:
-            for signal_number, patience in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 5.0)):
-                if self._signal_and_wait(postmaster, signal_number, patience):
-                    break
-        self._end_leftovers()
+        shut_down(self.data)
+        if self._child is not None:
+            self._child.wait()
         self._child = None
         self._postmaster = None
 
@@ -214,15 +214,10 @@ class PostgresServer:
     # How
 
     def _saved(self) -> dict[str, Any]:
-        try:
-            return dict(json.loads((self.directory / "server.json").read_text("utf-8")))
-        except FileNotFoundError:
-            return {}
+        return read_json(self.directory / "server.json") or {}
 
     def _save(self, changes: dict[str, Any]) -> None:
-        temporary = self.directory / "server.json.new"
-        _write_private(temporary, json.dumps(self._saved() | changes))
-        temporary.replace(self.directory / "server.json")
+        write_json(self.directory / "server.json", self._saved() | changes)
 
     def _make_directory(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -323,82 +318,15 @@ class PostgresServer:
         except OSError:
             return "it left no log"
 
-    def _find_postmaster(self) -> psutil.Process | None:
-        """The living postmaster of this directory, proven by its working directory."""
-        lines = _pid_file_lines(self.data)
-        if not lines or not lines[0].strip().isdigit():
-            return None
-        try:
-            process = psutil.Process(int(lines[0]))
-        except psutil.Error:
-            return None
-        return process if _alive(process) and self._is_ours(process) else None
-
     def _adopt(self) -> bool:
-        process = self._find_postmaster()
-        lines = _pid_file_lines(self.data)
-        if process is None or len(lines) < 4:
+        process = find_postmaster(self.data)
+        pid_file = read_pid_file(self.data)
+        if process is None or pid_file is None:
             return False
         self._postmaster = process
         self._child = None
-        self._port = int(lines[3])
+        self._port = pid_file.port
         return True
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            return Path(process.cwd()) == self.data.resolve() and process.name().startswith("postgres")
-        except (psutil.Error, OSError):
-            return False
-
-    def _end_leftovers(self) -> None:
-        """Ends the backends of a dead postmaster; removes its pid file, which by now may name a stranger."""
-        if self._child is not None:
-            self._child.poll()
-        leftovers = [process for process in psutil.process_iter() if self._is_ours(process)]
-        for process in leftovers:
-            _kill(process)
-        _gone, alive = psutil.wait_procs(leftovers, timeout=10)
-        alive = [process for process in alive if _alive(process)]
-        if alive:
-            raise TxnpipeError(
-                f"Process {alive[0].pid} holds {self.data} and does not end.",
-                "End it, then run the same command again.",
-                ExitCode.ENVIRONMENT,
-            )
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
-
-    def _signal_and_wait(self, process: psutil.Process, signal_number: int, patience: float) -> bool:
-        try:
-            process.send_signal(signal_number)
-        except psutil.NoSuchProcess:
-            return True
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            if self._child is not None:
-                self._child.poll()
-            if not _alive(process):
-                return True
-            time.sleep(POLL_S)
-        return False
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _kill(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.kill()
-
-
-def _pid_file_lines(data: Path) -> list[str]:
-    try:
-        return (data / "postmaster.pid").read_text("utf-8").splitlines()
-    except OSError:
-        return []
 
 
 def _bindable(port: int) -> int:
