@@ -130,7 +130,7 @@ def parse(data: bytes) -> Transaction:
 
 
 def encode(transaction: Transaction) -> bytes:
-    """The event as compact ASCII JSON, the same bytes for the same transaction; absent fields are left out."""
+    """The event as compact ASCII JSON: equal transactions, equal bytes; absent fields are left out."""
     quote = encode_basestring_ascii
     t = transaction
     text = (
