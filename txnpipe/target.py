@@ -104,7 +104,7 @@ def _batch_window(settings: Settings, default: int) -> int:
 
 def _final_snapshot(settings: Settings, default: bool) -> bool:
     chosen = settings.warehouse.final_snapshot
-    return default if chosen is UNSET else chosen
+    return default if chosen is None else chosen
 
 
 def _machine_architecture() -> str:

@@ -59,12 +59,10 @@ class WarehouseSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         Literal["auto", "direct", "data-api"],
         Meta(description="direct (psycopg2), data-api (HTTPS), or auto: direct on local, data-api on aws"),
     ] = "auto"
-    final_snapshot: (
-        Annotated[
-            bool, Meta(description="Whether teardown leaves a snapshot; default false on local, true on aws")
-        ]
-        | UnsetType
-    ) = UNSET
+    final_snapshot: Annotated[
+        bool | None,
+        Meta(description="Whether teardown leaves a snapshot; null: no on local, yes on aws"),
+    ] = None
     final_snapshot_retention_days: Annotated[
         int, Meta(ge=-1, le=3653, description="How long that snapshot is kept, -1 is for ever (Redshift)")
     ] = 30
