@@ -1,0 +1,279 @@
+"""The local cloud's process: builds every part, serves the APIs, and stops everything in order.
+
+`python -m txnpipe.local.daemon --home DIR ...`, started detached by txnpipe.local.client. It holds the home's
+lock for life. Start: lock → clean up what a killed predecessor left → listen → moto → parts, in order →
+ready. TERM or INT: parts in reverse → API server → last save → lock released. Whatever fails during start is
+left in the home's failure file, for the command that asked for the daemon.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from txnpipe import __version__
+from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.local import credentials, leftovers, ports, runtime
+from txnpipe.local.control import ControlService
+from txnpipe.local.files import write_json
+from txnpipe.local.guard import Guard
+from txnpipe.local.home import Home, unusable
+from txnpipe.local.part import LocalContext, Part
+from txnpipe.local.parts import build_parts
+from txnpipe.local.runtime import Options, Runtime
+from txnpipe.local.server import ApiServer, Listening
+
+log = logging.getLogger("txnpipe.local.daemon")
+
+LOCK_PATIENCE_S = 30.0
+"""How long a new daemon waits for one that is stopping."""
+TICK_S = 1.0
+"""How often the daemon notes which processes its parts own."""
+
+
+class Daemon:
+    """A running local cloud."""
+
+    def __init__(self, home: Home, options: Options) -> None:
+        self._home = home
+        self._options = options
+        self._stopping = threading.Event()
+        self._parts: list[Part] = []
+        self._ready = False
+        self._started_at = time.time()
+        self._noted: object = None
+
+    def request_stop(self, *_signal: object) -> None:
+        """Makes `run` stop everything and return."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Serves until it is told to stop. The caller holds the lock."""
+        from txnpipe.local.moto_control_plane.application import MotoApplication
+
+        leftovers.end(self._home)
+        _empty(self._home.temporary)
+        keys = credentials.load_or_make(self._home)
+        listener = ports.bind_api(self._home, self._options.api_port)
+        self._runtime = Runtime(
+            pid=os.getpid(),
+            started_at=self._started_at,
+            state="starting",
+            port=listener.getsockname()[1],
+            version=__version__,
+            options=self._options,
+        )
+        self._publish("starting")
+        moto = MotoApplication()
+        server = ApiServer(Guard(keys.access_key_id), moto)
+        server.add(ControlService(self.status, lambda: self._ready))
+        context = LocalContext(
+            home=self._home.root,
+            endpoint_url=self._runtime.endpoint_url,
+            access_key_id=keys.access_key_id,
+            secret_access_key=keys.secret_access_key,
+            enforce_limits=self._options.enforce_limits,
+            flink_heap_mb=self._options.flink_heap_mb,
+            client=_clients(self._runtime.endpoint_url, keys),
+        )
+        listening = Listening(server, listener)
+        try:
+            built = build_parts(context)
+            starts: list[tuple[Part, list[Callable[[], None]]]] = [
+                (part, [server.add(service, started=False) for service in services])
+                for part, services in built
+            ]
+            listening.start()
+            for part, opened in starts:
+                began = time.monotonic()
+                self._parts.append(part)
+                part.start()
+                for open_service in opened:
+                    open_service()
+                log.info("%s started in %.2f s", part.name, time.monotonic() - began)
+                self._note_processes()
+            self._ready = True
+            self._publish("ready")
+            log.info("ready on %s", self._runtime.endpoint_url)
+            while not self._stopping.wait(TICK_S):
+                self._note_processes()
+        finally:
+            self._stop(listening)
+
+    def status(self) -> dict[str, Any]:
+        """What runs: parts with their processes and ports."""
+        return {
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "version": __version__,
+            "state": self._runtime.state,
+            "endpoint_url": self._runtime.endpoint_url,
+            "options": vars(self._options),
+            "parts": [
+                {
+                    "name": part.name,
+                    "processes": [{"name": p.name, "pid": p.pid} for p in part.processes()],
+                    "listeners": [{"name": p.name, "port": p.port} for p in part.listeners()],
+                }
+                for part in list(self._parts)
+            ],
+        }
+
+    def _publish(self, state: runtime.State) -> None:
+        self._runtime = replace(self._runtime, state=state)
+        runtime.write(self._home, self._runtime)
+
+    def _note_processes(self) -> None:
+        owned = [process for part in self._parts for process in part.processes()]
+        if owned != self._noted:
+            leftovers.note(self._home, owned)
+            self._noted = owned
+
+    def _stop(self, listening: Listening) -> None:
+        self._publish("stopping")
+        for part in reversed(self._parts):
+            began = time.monotonic()
+            try:
+                part.stop()
+            except Exception:  # the others must be stopped all the same
+                log.exception("%s did not stop in order", part.name)
+            log.info("%s stopped in %.2f s", part.name, time.monotonic() - began)
+        listening.stop()
+        leftovers.end(self._home)
+        self._home.runtime_file.unlink(missing_ok=True)
+        log.info("stopped")
+
+
+def _clients(endpoint_url: str, keys: credentials.LocalCredentials) -> Callable[[str, str], Any]:
+    """Makes boto3 clients of this local cloud, one per service and region."""
+    made: dict[tuple[str, str], Any] = {}
+    lock = threading.Lock()
+
+    def client(service: str, region: str) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        with lock:
+            if (service, region) not in made:
+                made[service, region] = boto3.client(
+                    service,
+                    region_name=region,
+                    endpoint_url=endpoint_url,
+                    aws_access_key_id=keys.access_key_id,
+                    aws_secret_access_key=keys.secret_access_key,
+                    config=Config(
+                        proxies={},
+                        retries={"mode": "standard", "max_attempts": 3},
+                        s3={"addressing_style": "path"},
+                    ),
+                )
+            return made[service, region]
+
+    return client
+
+
+def _empty(directory: Path) -> None:
+    for entry in directory.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _prepare_process(home: Home) -> None:
+    """Makes this process independent of whoever started it."""
+    os.umask(0o077)
+    os.chdir(home.root)
+    # A user's profile, region or proxy must not change what the local cloud does.
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
+            del os.environ[name]
+    os.environ.update(
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        TMPDIR=str(home.temporary),
+        TXNPIPE_HOME=str(home.root),
+    )
+    tempfile.tempdir = str(home.temporary)
+    # Request threads and pollers share the interpreter: shorter turns keep short requests short.
+    sys.setswitchinterval(0.002)
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("waitress", "botocore", "werkzeug"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Returns the process's exit code; 0 also where another daemon holds the home."""
+    parser = argparse.ArgumentParser(prog="txnpipe.local.daemon")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--api-port", type=int, required=True)
+    parser.add_argument("--flink-heap-mb", type=int, required=True)
+    parser.add_argument("--no-limits", action="store_true")
+    given = parser.parse_args(arguments)
+    home = Home(given.home)
+    lock: runtime.Lock | None = None
+    try:
+        home.prepare()
+        _prepare_process(home)
+        lock = runtime.Lock(home)
+        if not _acquire(lock, home):
+            return ExitCode.OK
+        home.failure_file.unlink(missing_ok=True)
+        daemon = Daemon(home, Options(not given.no_limits, given.api_port, given.flink_heap_mb))
+        signal.signal(signal.SIGTERM, daemon.request_stop)
+        signal.signal(signal.SIGINT, daemon.request_stop)
+        daemon.run()
+    except TxnpipeError as error:
+        log.exception("could not start")
+        _leave_failure(home, error)
+        return error.exit_code
+    except OSError as error:
+        log.exception("could not run")
+        _leave_failure(home, unusable(home.root, error))
+        return ExitCode.ENVIRONMENT
+    finally:
+        if lock is not None:
+            lock.release()
+    return ExitCode.OK
+
+
+def _acquire(lock: runtime.Lock, home: Home) -> bool:
+    """Takes the lock; False where another daemon lives and does not go away."""
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while not lock.try_acquire():
+        other = runtime.read(home)
+        if (other and other.state != "stopping") or time.monotonic() > deadline:
+            log.info("another daemon holds %s", home.root)
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _leave_failure(home: Home, error: TxnpipeError) -> None:
+    try:
+        write_json(
+            home.failure_file,
+            runtime.failure_document(error.cause, error.fix, error.exit_code, error.details),
+        )
+    except OSError:
+        log.exception("could not write %s", home.failure_file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
