@@ -227,7 +227,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-limits", action="store_true")
     given = parser.parse_args(arguments)
     home = Home(given.home)
-    lock: runtime.Lock | None = None
     try:
         home.prepare()
         _prepare_process(home)
@@ -247,9 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.exception("could not run")
         _leave_failure(home, unusable(home.root, error))
         return ExitCode.ENVIRONMENT
-    finally:
-        if lock is not None:
-            lock.release()
+    # The lock is never released by hand: it ends with the process, so who sees it free sees no process either.
     return ExitCode.OK
 
 

@@ -102,7 +102,7 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Lets go."""
+        """Lets go; the end of the process does the same."""
         os.close(self._descriptor)
 
 

@@ -1,0 +1,214 @@
+"""Real local clouds for tests: one for the whole session, and fresh ones for tests that break theirs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from txnpipe.config.settings import LocalSettings
+from txnpipe.local import client as local_client
+from txnpipe.local import runtime
+from txnpipe.local.home import Home
+
+REGION = "us-east-1"
+
+
+class Cloud:
+    """A real local cloud in a home of its own, used as a user would: over HTTP, and by running the program."""
+
+    def __init__(self, directory: Path, **settings: Any) -> None:
+        self.directory = directory
+        self.home = Home(directory / "home")
+        self.work = directory / "work"
+        self.work.mkdir()
+        self.settings = LocalSettings(api_port=free_port(), **settings)
+        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._seen: set[psutil.Process] = set()
+        self._ports: set[int] = set()
+
+    def start(self) -> local_client.LocalCloud:
+        """Starts the daemon, or finds it running."""
+        running = local_client.ensure_running(self.settings, self.home)
+        self._look()
+        return running
+
+    @property
+    def running(self) -> local_client.LocalCloud:
+        """The running daemon; started if it is not."""
+        return local_client.find(self.home) or self.start()
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where the AWS APIs are."""
+        return self.running.endpoint_url
+
+    def client(self, service: str, region: str = REGION) -> Any:
+        """A boto3 client of the local cloud that does not retry."""
+        import boto3
+        from botocore.config import Config
+
+        cloud = self.running
+        key = (service, region, cloud.endpoint_url)
+        if key not in self._clients:
+            self._clients[key] = boto3.client(
+                service,
+                region_name=region,
+                endpoint_url=cloud.endpoint_url,
+                aws_access_key_id=cloud.access_key_id,
+                aws_secret_access_key=cloud.secret_access_key,
+                config=Config(proxies={}, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            )
+        return self._clients[key]
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        """The environment of a user who has only this local cloud."""
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TXNPIPE_"))
+        }
+        own = {"TXNPIPE_HOME": str(self.home.root), "TXNPIPE_LOCAL_API_PORT": str(self.settings.api_port)}
+        if not self.settings.enforce_limits:
+            own["TXNPIPE_LOCAL_ENFORCE_LIMITS"] = "false"
+        return {**inherited, **own, **extra}
+
+    def run(
+        self,
+        *arguments: str,
+        timeout: float = 120,
+        check: bool = False,
+        stdin: str | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs the real program, without a terminal, in a directory without a configuration file."""
+        result = subprocess.run(
+            [sys.executable, "-m", "txnpipe", *arguments],
+            cwd=self.work,
+            env=self.environment(**(environment or {})),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        self._look()
+        if check:
+            assert result.returncode == 0, f"{arguments}: {result.stdout}\n{result.stderr}"
+        return result
+
+    def kill(self) -> None:
+        """kill -9 of the daemon."""
+        self._look()
+        record = runtime.read(self.home)
+        assert record is not None
+        os.kill(record.pid, signal.SIGKILL)
+        while runtime.is_locked(self.home):
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Stops the daemon in order."""
+        self._look()
+        local_client.stop(self.home)
+        psutil.wait_procs(self._seen, timeout=1)
+
+    def processes(self) -> set[psutil.Process]:
+        """The daemon and everything below it."""
+        record = runtime.read(self.home)
+        if record is None:
+            return set()
+        daemon = psutil.Process(record.pid)
+        return {daemon, *daemon.children(recursive=True)}
+
+    def leftovers(self) -> list[str]:
+        """Processes and ports that this cloud ever had and that are still there."""
+        alive = [
+            f"process {process.pid}: {' '.join(process.cmdline())[:200]}"
+            for process in self._seen | strays(self.home)
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        ]
+        return alive + [f"port {port}" for port in sorted(self._ports) if is_listening(port)]
+
+    def _look(self) -> None:
+        """Remembers what is there now, so that `leftovers` can look for it later."""
+        self._seen |= self.processes()
+        for process in self._seen:
+            try:
+                connections = process.net_connections(kind="tcp") if process.is_running() else []
+            except psutil.Error:
+                continue
+            self._ports |= {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
+
+    def close(self) -> None:
+        """Stops the cloud, proves that nothing is left, and removes the home."""
+        self.stop()
+        left = self.leftovers()
+        for process in strays(self.home):
+            process.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        assert left == []
+
+
+def strays(home: Home) -> set[psutil.Process]:
+    """Every process of this machine whose environment names the home."""
+    found = set()
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get("TXNPIPE_HOME") == str(home.root):
+                found.add(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def make_directory() -> Path:
+    """A directory that root's PostgreSQL, which runs as another user, can pass through."""
+    directory = Path(tempfile.mkdtemp(prefix="txnpipe-e2e-"))
+    directory.chmod(0o711)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    """The session's local cloud: limits enforced, as a user has it."""
+    running = Cloud(make_directory())
+    running.start()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def new_cloud() -> Iterator[Callable[..., Cloud]]:
+    """Makes fresh local clouds, for tests that kill, fill or reconfigure theirs. They are not started."""
+    made: list[Cloud] = []
+
+    def make(**settings: Any) -> Cloud:
+        made.append(Cloud(make_directory(), **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
