@@ -1,0 +1,179 @@
+"""The Lambda runtime as a part of the daemon."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from txnpipe.local.lambda_runtime import hook
+from txnpipe.local.lambda_runtime.background import BackgroundInvocations
+from txnpipe.local.lambda_runtime.code_store import BadCodeError, CodeStore
+from txnpipe.local.lambda_runtime.environment import worker_environment
+from txnpipe.local.lambda_runtime.functions import FunctionSpec, find_function
+from txnpipe.local.lambda_runtime.logs import FunctionLog, OutputPump, WorkerOutput
+from txnpipe.local.lambda_runtime.pool import CannotRunError, FunctionPool
+from txnpipe.local.lambda_runtime.results import InvokeResult
+from txnpipe.local.lambda_runtime.runtime_api import RuntimeApi
+from txnpipe.local.lambda_runtime.runtime_packages import find_python, link_runtime_packages
+from txnpipe.local.lambda_runtime.worker import Launch, Worker
+from txnpipe.local.part import Listener, LocalContext, Process
+from txnpipe.local.service import ServiceError
+
+SWEEP_S = 5.0
+
+
+class LambdaPart:
+    """Runs functions. `invoke` is for event source mappings; the API `Invoke` comes in through moto."""
+
+    name = "lambda"
+
+    def __init__(
+        self,
+        context: LocalContext,
+        find: Callable[[str, str], FunctionSpec] = find_function,
+    ) -> None:
+        self._context = context
+        self._find = find
+        self._home = context.home / self.name
+        self._code = CodeStore(self._home / "code")
+        self._pools: dict[str, FunctionPool] = {}
+        self._logs: dict[str, FunctionLog] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._background = BackgroundInvocations(self.run)
+        self._api: RuntimeApi | None = None
+
+    def start(self) -> None:
+        """Opens the Runtime API and hooks moto. Workers are started by the first invocations."""
+        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._code.clear()
+        shutil.rmtree(self._home / "tmp", ignore_errors=True)
+        link_runtime_packages(self._home / "runtime")
+        self._lifeline_read, self._lifeline_write = os.pipe()
+        self._pump = OutputPump()
+        self._api = RuntimeApi()
+        self._unhook = hook.install(self)
+        self._sweeper = threading.Thread(target=self._sweep, name="lambda-sweeper", daemon=True)
+        self._sweeper.start()
+
+    def stop(self) -> None:
+        """Ends all workers, whatever they do."""
+        if self._api is None:
+            return
+        self._stopping.set()
+        self._unhook()
+        with self._lock:
+            pools = list(self._pools.values())
+        for pool in pools:
+            pool.stop()
+        self._background.stop()
+        self._api.stop()
+        self._api = None
+        self._sweeper.join(timeout=5)
+        self._pump.stop()
+        os.close(self._lifeline_read)
+        os.close(self._lifeline_write)
+
+    def processes(self) -> list[Process]:
+        """The workers alive now."""
+        with self._lock:
+            pools = list(self._pools.values())
+        return [
+            Process(f"lambda {worker.spec.name}", worker.pid)
+            for pool in pools
+            for worker in pool.workers
+            if worker.pid is not None
+        ]
+
+    def listeners(self) -> list[Listener]:
+        """The Runtime API's port."""
+        return [Listener("lambda runtime API", self._api.port)] if self._api else []
+
+    def invoke(self, function_arn: str, payload: bytes, region: str) -> InvokeResult:
+        """Runs a function synchronously.
+
+        Raises ServiceError: ResourceNotFoundException, TooManyRequestsException (nothing was run).
+        """
+        return self.run(self._find(function_arn, region), payload)
+
+    def run(self, spec: FunctionSpec, payload: bytes) -> InvokeResult:
+        """Runs a function as it is now. Raises ServiceError TooManyRequestsException."""
+        with self._lock:
+            pool = self._pools.get(spec.arn)
+            if pool is None:
+                pool = self._pools[spec.arn] = FunctionPool(self._start_worker)
+        return pool.invoke(spec, payload)
+
+    def run_later(self, spec: FunctionSpec, payload: bytes) -> None:
+        """Queues an asynchronous invocation. Raises ServiceError TooManyRequestsException."""
+        self._background.add(spec, payload)
+
+    def _start_worker(self, spec: FunctionSpec, on_exit: Callable[[Worker], None]) -> Worker:
+        api = self._api
+        if api is None:
+            raise CannotRunError("Runtime.ExitError", "The local cloud is stopping.")
+        python = find_python(spec.runtime)
+        if python is None:
+            raise CannotRunError(
+                "Runtime.InvalidRuntime",
+                f"The local cloud cannot run {spec.runtime or 'a container image'} on this machine: "
+                "install that Python on the PATH, or use the runtime of the Python that txnpipe runs on.",
+            )
+        try:
+            task_root = self._code.open(spec.code_sha256, spec.code)
+        except BadCodeError as error:
+            raise CannotRunError("Runtime.InvalidZipFile", str(error)) from error
+        except OSError as error:
+            raise CannotRunError(
+                "Runtime.ExitError", f"Could not unpack the function's code: {error}"
+            ) from error
+        worker_id = uuid.uuid4().hex
+        output = WorkerOutput(self._log_of(spec.name))
+
+        def ended(worker: Worker) -> None:
+            api.remove(address)
+            on_exit(worker)
+
+        worker = Worker(spec, output, self._pump, ended)
+        address = api.add(worker)
+        tmp = self._home / "tmp" / worker_id
+        environment = worker_environment(
+            spec,
+            self._context,
+            task_root=task_root,
+            runtime_dir=self._home / "runtime",
+            tmp=tmp,
+            api=address,
+            log_stream=f"{datetime.now(UTC):%Y/%m/%d}/[{spec.version}]{worker_id}",
+        )
+        worker.start(Launch(python, task_root, environment, tmp, self._lifeline_read))
+        return worker
+
+    def _log_of(self, function_name: str) -> FunctionLog:
+        with self._lock:
+            if function_name not in self._logs:
+                path = self._context.home / "logs" / f"lambda-{function_name}.log"
+                self._logs[function_name] = FunctionLog(path)
+            return self._logs[function_name]
+
+    def _sweep(self) -> None:
+        while not self._stopping.wait(SWEEP_S):
+            with self._lock:
+                pools = dict(self._pools)
+            for arn, pool in pools.items():
+                pool.sweep()
+                if self._is_gone(arn):
+                    with self._lock:
+                        del self._pools[arn]
+                    pool.stop()
+
+    def _is_gone(self, arn: str) -> bool:
+        try:
+            self._find(arn, arn.split(":")[3])
+        except ServiceError:
+            return True
+        return False
