@@ -14,6 +14,7 @@ from txnpipe.local.lambda_runtime.background import BackgroundInvocations
 from txnpipe.local.lambda_runtime.code_store import BadCodeError, CodeStore
 from txnpipe.local.lambda_runtime.environment import worker_environment
 from txnpipe.local.lambda_runtime.functions import FunctionSpec, find_function
+from txnpipe.local.lambda_runtime.invoke_service import InvokeService
 from txnpipe.local.lambda_runtime.logs import FunctionLog, OutputPump, WorkerOutput
 from txnpipe.local.lambda_runtime.pool import CannotRunError, FunctionPool
 from txnpipe.local.lambda_runtime.results import InvokeResult
@@ -27,14 +28,14 @@ SWEEP_S = 5.0
 
 
 class LambdaPart:
-    """Runs functions. `invoke` is for event source mappings; the API `Invoke` comes in through moto."""
+    """Runs functions. `invoke` is for event source mappings, `service` answers the API call `Invoke`."""
 
     name = "lambda"
 
     def __init__(
         self,
         context: LocalContext,
-        find: Callable[[str, str], FunctionSpec] = find_function,
+        find: Callable[[str, str, str | None], FunctionSpec] = find_function,
     ) -> None:
         self._context = context
         self._find = find
@@ -46,6 +47,7 @@ class LambdaPart:
         self._stopping = threading.Event()
         self._background = BackgroundInvocations(self.run)
         self._api: RuntimeApi | None = None
+        self.service = InvokeService(self, find)
 
     def start(self) -> None:
         """Opens the Runtime API and hooks moto. Workers are started by the first invocations."""
@@ -56,7 +58,7 @@ class LambdaPart:
         self._lifeline_read, self._lifeline_write = os.pipe()
         self._pump = OutputPump()
         self._api = RuntimeApi()
-        self._unhook = hook.install(self)
+        self._unhook = hook.install(self.run_later)
         self._sweeper = threading.Thread(target=self._sweep, name="lambda-sweeper", daemon=True)
         self._sweeper.start()
 
@@ -98,7 +100,7 @@ class LambdaPart:
 
         Raises ServiceError: ResourceNotFoundException, TooManyRequestsException (nothing was run).
         """
-        return self.run(self._find(function_arn, region), payload)
+        return self.run(self._find(function_arn, region, None), payload)
 
     def run(self, spec: FunctionSpec, payload: bytes) -> InvokeResult:
         """Runs a function as it is now. Raises ServiceError TooManyRequestsException."""
@@ -173,7 +175,7 @@ class LambdaPart:
 
     def _is_gone(self, arn: str) -> bool:
         try:
-            self._find(arn, arn.split(":")[3])
+            self._find(arn, arn.split(":")[3], None)
         except ServiceError:
             return True
         return False
