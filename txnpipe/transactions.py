@@ -28,8 +28,9 @@ The fields
     run_id            string, at most 50 bytes, optional, an identifier: the `txnpipe send` that made it
 
     A required field that is absent or null is missing, one that is "" is empty; an optional field that is
-    null or "" is absent. No string holds a control character (U+0000-U+001F, U+007F): the warehouse cannot
-    store all of them. An identifier has no space at either end: Redshift ignores trailing blanks when it
+    null or "" is absent. No string holds a control character (U+0000-U+001F, U+007F) or a code point that
+    Unicode keeps from being a character (U+FDD0-U+FDEF, U+FFFE, U+FFFF): the warehouse cannot store them all.
+    An identifier has no space at either end: Redshift ignores trailing blanks when it
     compares, and two ids must not become one.
 
 A record that breaks a rule raises `InvalidTransaction` with one of `REASONS`; the first rule broken, in the
@@ -72,7 +73,7 @@ REASONS: Mapping[str, str] = {
     "wrong_type": "a field has another type than the contract says",
     "empty_field": "a required string is empty",
     "too_long": "a string has too many bytes",
-    "control_character": "a string holds a control character",
+    "control_character": "a string holds a control character, or a code point that is none",
     "surrounding_space": "an identifier starts or ends with a space",
     "invalid_amount": "the amount is a string that does not hold a number",
     "amount_precision": "the amount has more than two decimals",
@@ -271,7 +272,7 @@ _LONE_SURROGATE = re.compile(
 _TOO_MANY_DIGITS = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}")
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile("[\x00-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff]")
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?)"
     r"(Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)?"

@@ -188,6 +188,8 @@ def _strings() -> Iterator[Case]:
     yield _bad("tab", _event(transaction_type="a\tb"), "control_character")
     yield _bad("escape", _event(account_id="\x1b[31m"), "control_character")
     yield _bad("delete", _event(run_id="a\x7f"), "control_character")
+    yield _bad("U+FFFF", _event(merchant="a\uffff"), "control_character")
+    yield _bad("U+FDD0", _event(currency="\ufdd0"), "control_character")
     yield _bad("leading space in an id", _event(transaction_id=" t1"), "surrounding_space")
     yield _bad("trailing space in an id", _event(transaction_id="t1 "), "surrounding_space")
     yield _bad("trailing space in an account", _event(account_id="a "), "surrounding_space")

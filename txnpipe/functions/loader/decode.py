@@ -1,0 +1,94 @@
+"""Turns records into rows of the table that their stream belongs to, and into rejects with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from txnpipe.functions.alerts import Alert, parse_alert
+from txnpipe.functions.records import StreamRecord
+from txnpipe.transactions import InvalidTransaction, parse
+
+NOT_BASE64 = "not_base64"
+ID_REUSED = "id_reused"
+"""The two reasons that the loader adds to `txnpipe.transactions.REASONS`."""
+
+
+class Row(NamedTuple):
+    """One row to be: `content` is the values of the table's content columns, the first of them the id."""
+
+    content: tuple[Any, ...]
+    record: StreamRecord
+
+
+class Reject(NamedTuple):
+    """One record that becomes a row of `rejected_transactions`."""
+
+    record: StreamRecord
+    reason: str
+    detail: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole payload, in hexadecimal."""
+        return hashlib.sha256(self.record.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table that a stream is loaded into.
+
+    `columns` are its content columns, the id first; `content` reads their values from one record's data.
+    `ids_bind` says that two rows of one id must be equal: a transaction with another's id is a reject, while
+    an alert found again a second later is the same alert.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    content: Callable[[bytes], tuple[Any, ...]]
+    ids_bind: bool
+
+    @property
+    def id_column(self) -> str:
+        return self.columns[0]
+
+
+_TRANSACTION_FIELDS = (
+    "transaction_id",
+    "amount",
+    "transaction_type",
+    "timestamp",
+    "account_id",
+    "merchant",
+    "country",
+    "currency",
+    "run_id",
+)
+_transaction_values = attrgetter(*_TRANSACTION_FIELDS)
+
+
+def _transaction(data: bytes) -> tuple[Any, ...]:
+    return _transaction_values(parse(data))
+
+
+TRANSACTIONS = Table("transactions", _TRANSACTION_FIELDS, _transaction, ids_bind=True)
+ALERTS = Table("alerts", Alert._fields, parse_alert, ids_bind=False)
+
+
+def decode(table: Table, records: list[StreamRecord]) -> tuple[list[Row], list[Reject]]:
+    """The records as rows, and those that break the contract as rejects; both in the records' order."""
+    rows: list[Row] = []
+    rejects: list[Reject] = []
+    read = table.content
+    for record in records:
+        if not record.intact:
+            rejects.append(Reject(record, NOT_BASE64, "the record's data in the event is not base64"))
+            continue
+        try:
+            rows.append(Row(read(record.data), record))
+        except InvalidTransaction as error:
+            rejects.append(Reject(record, error.reason, error.detail))
+    return rows, rejects

@@ -1,0 +1,101 @@
+"""The handler that Lambda calls, and the one line it logs.
+
+Environment: WAREHOUSE_HOST, WAREHOUSE_PORT, WAREHOUSE_DATABASE, WAREHOUSE_SSLMODE, WAREHOUSE_SECRET_ARN (a
+secret {"username", "password"}), ALERT_STREAM_ARN (every other stream carries transactions),
+DEDUPE_WINDOW_DAYS.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+
+import psycopg2
+
+from txnpipe.functions.loader.connection import Endpoint, WarmConnection, secret_reader
+from txnpipe.functions.loader.loader import Loader, Outcome, utc_now
+from txnpipe.functions.log import write_line
+from txnpipe.functions.records import Batch, read_batch
+
+
+class Context(Protocol):
+    """What is used of Lambda's context object."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+_warm: list[Loader] = []
+"""The loader of this process, once it was needed."""
+
+
+def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[str, str]]]:
+    """Loads one batch. Never reports single items: a batch is stored as a whole, or an error is raised."""
+    batch = read_batch(event)
+    if batch.records:
+        if not _warm:
+            _warm.append(loader_from_environment(os.environ))
+        try:
+            outcome = _warm[0].load(batch, context.get_remaining_time_in_millis)
+        except psycopg2.Error as error:
+            write_line(
+                "ERROR",
+                "batch not loaded, it will be retried",
+                request_id=context.aws_request_id,
+                **_identity(batch),
+                error=type(error).__name__,
+                code=error.pgcode,
+                detail=error.diag.message_primary or str(error).partition("\n")[0],  # no row's contents
+            )
+            raise
+        _log(batch, outcome, context.aws_request_id)
+    return {"batchItemFailures": []}
+
+
+def loader_from_environment(environment: Mapping[str, str]) -> Loader:
+    """A loader as the environment describes it. Raises KeyError that names a missing variable."""
+    endpoint = Endpoint(
+        environment["WAREHOUSE_HOST"],
+        int(environment["WAREHOUSE_PORT"]),
+        environment["WAREHOUSE_DATABASE"],
+        environment["WAREHOUSE_SSLMODE"],
+    )
+    return Loader(
+        WarmConnection(endpoint, secret_reader(environment["WAREHOUSE_SECRET_ARN"])),
+        environment["ALERT_STREAM_ARN"],
+        timedelta(days=int(environment["DEDUPE_WINDOW_DAYS"])),
+    )
+
+
+def _log(batch: Batch, outcome: Outcome, request_id: str) -> None:
+    stored = outcome.stored
+    age = utc_now() - batch.records[-1].arrived_at
+    write_line(
+        "INFO",
+        "batch loaded",
+        request_id=request_id,
+        **_identity(batch),
+        stored=stored.rows,
+        duplicates=stored.repeats,
+        rejected=len(stored.rejects),
+        reasons=dict(Counter(reject.reason for reject in stored.rejects)),
+        attempts=outcome.attempts,
+        ask_ms=round(stored.ask_ms, 1),
+        commit_ms=round(stored.commit_ms, 1),
+        iterator_age_ms=round(age.total_seconds() * 1000),
+    )
+
+
+def _identity(batch: Batch) -> dict[str, Any]:
+    first, last = batch.records[0], batch.records[-1]
+    return {
+        "stream": batch.stream,
+        "shard_id": first.shard_id,
+        "first_sequence_number": first.sequence_number,
+        "last_sequence_number": last.sequence_number,
+        "records": len(batch.records),
+    }

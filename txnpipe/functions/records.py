@@ -1,0 +1,61 @@
+"""Reads the event that a Kinesis event source mapping hands to a function.
+
+    {"Records": [{"eventID": "shardId-000000000000:4959…", "eventSourceARN": "arn:aws:kinesis:…:stream/NAME",
+                  "kinesis": {"data": BASE64, "sequenceNumber": …, "approximateArrivalTimestamp": SECONDS}}]}
+
+All records of one event come from one shard of one stream, in order.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+
+class StreamRecord(NamedTuple):
+    """One record. `arrived_at` is when Kinesis took it, UTC without a zone.
+
+    `data` is what the producer put. Where the event's base64 is broken it is that text itself, and `intact`
+    is False.
+    """
+
+    shard_id: str
+    sequence_number: str
+    arrived_at: datetime
+    data: bytes
+    intact: bool
+
+
+class Batch(NamedTuple):
+    """The records of one event; `stream` is the stream's name, `stream_arn` its ARN."""
+
+    stream_arn: str
+    stream: str
+    records: list[StreamRecord]
+
+
+def read_batch(event: Mapping[str, Any]) -> Batch:
+    """The event as a batch. An event without records is an empty batch of no stream."""
+    raw = event.get("Records") or []
+    if not raw:
+        return Batch("", "", [])
+    stream_arn = raw[0]["eventSourceARN"]
+    return Batch(stream_arn, stream_arn.partition(":stream/")[2], [_record(entry) for entry in raw])
+
+
+def _record(entry: Mapping[str, Any]) -> StreamRecord:
+    kinesis = entry["kinesis"]
+    text = kinesis["data"]
+    try:
+        data, intact = binascii.a2b_base64(text, strict_mode=True), True
+    except ValueError:
+        data, intact = text.encode(errors="replace"), False
+    return StreamRecord(
+        entry["eventID"].partition(":")[0],
+        kinesis["sequenceNumber"],
+        datetime.fromtimestamp(kinesis["approximateArrivalTimestamp"], UTC).replace(tzinfo=None),
+        data,
+        intact,
+    )
