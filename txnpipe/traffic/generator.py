@@ -1,0 +1,214 @@
+"""Computes the events of a synthetic run: event = f(manifest, index), and nothing else.
+
+No event depends on another one, on the order in which they are asked for, on the number of workers or on the
+machine; random bits come from BLAKE2b keyed by the seed, with the index as counter. A golden file in the
+tests holds the first events.
+
+Anomalies are planted, so that the run knows what the rules should find:
+
+large_amount    single events of business accounts, 12,000 and more
+velocity        a burst: eight events of one account within half a second
+amount_spike    twelve ordinary events of an account, then one of 15 to 30 times its mean
+
+The last two need several events of one account; such a *story* takes place inside one *lane*, 32 consecutive
+indexes, so that one hash of the lane's number tells all of it. Earlier events of an amount_spike story are
+dated back by minutes: they are the account's history, not a burst.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from txnpipe.traffic.manifest import Manifest
+from txnpipe.traffic.population import KINDS, MERCHANTS, PLACES, UNIT, noise, typical_amounts
+from txnpipe.transactions import Transaction
+
+LANE_BITS = 5
+LANE = 1 << LANE_BITS
+BURST = 8
+BURST_STRIDE = 3
+HISTORY = 12
+HISTORY_STRIDE = 2
+HISTORY_STEP_US = 150 * 1_000_000
+"""Event time between the events of an amount_spike story: well outside any velocity window."""
+BUSINESS_ACCOUNTS = 1000
+INDEX_DIGITS = 9
+
+_EPOCH = datetime(1970, 1, 1)
+_WORDS = struct.Struct("<8I")
+_MASK = (1 << 64) - 1
+_GOLDEN_RATIO = 0x9E3779B97F4A7C15
+_STORY_DOMAIN = 1 << 63
+_QUIET, _VELOCITY, _SPIKE = 0, 1, 2
+_QUOTED = {merchant: json.dumps(merchant) for merchant in MERCHANTS}
+
+
+class Label(NamedTuple):
+    """A planted anomaly. `story` is the lane where it takes place, or the index of a single event.
+
+    decisive: whether this is the event that completes the anomaly; the others only prepare it.
+    """
+
+    rule: str
+    story: int
+    decisive: bool
+
+
+class Event(NamedTuple):
+    """One event in the form that is cheap to compute; `micros` is UTC in microseconds since 1970."""
+
+    transaction_id: str
+    cents: int
+    transaction_type: str
+    micros: int
+    account_id: str
+    merchant: str
+    country: str
+    currency: str
+
+
+class Generator:
+    """The events of one manifest. Not to be shared between threads: it remembers the last lane it met."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        if manifest.source != "generated":
+            raise ValueError("only generated runs have a generator")
+        self.manifest = manifest
+        self._run = manifest.run_id
+        self._accounts = manifest.accounts
+        self._pace = manifest.pace
+        start = manifest.start.replace(tzinfo=None) - (manifest.start.utcoffset() or timedelta(0))
+        self._start = (start - _EPOCH) // timedelta(microseconds=1)
+        self._keyed = hashlib.blake2b(digest_size=32, key=manifest.seed.to_bytes(8, "little"))
+        self._account_salt = manifest.seed * 0xD1342543DE82EF95 & _MASK
+        rates = manifest.anomalies
+        self._large_below = int(rates.get("large_amount", 0.0) * (1 << 32))
+        self._velocity_below = int(rates.get("velocity", 0.0) * LANE * (1 << 32))
+        self._spike_below = self._velocity_below + int(rates.get("amount_spike", 0.0) * LANE * (1 << 32))
+        self._noise = noise()
+        self._typical = typical_amounts()
+        self._lane = -1
+        self._story = _QUIET
+        self._story_typical = 0
+        self._seconds: dict[int, str] = {}
+
+    def event(self, index: int) -> Event:
+        """The event of this index."""
+        words = self._hash(index)
+        lane = index >> LANE_BITS
+        if lane != self._lane:
+            self._enter(lane)
+        step = self._step(index) if self._story else -1
+        micros = self._start + index * 1_000_000 // self._pace
+        spread = words[3]
+        factor = self._noise[(spread & 255) + (spread >> 8 & 255) + (spread >> 16 & 255) + (spread >> 24)]
+        if step >= 0:
+            account = self._accounts + BUSINESS_ACCOUNTS + lane
+            typical = self._story_typical
+            if self._story == _SPIKE:
+                micros -= (HISTORY - step) * HISTORY_STEP_US
+                if step == HISTORY:
+                    # 15 to 30 times, of what was typical and not of what chance made of it.
+                    factor = UNIT * 15 + words[4] % (UNIT * 15)
+        elif words[1] < self._large_below:
+            account = self._accounts + words[0] % BUSINESS_ACCOUNTS
+            typical = 1_500_000 + (self._account_bits(account) >> 40) % 6_500_000
+            factor = UNIT - (UNIT >> 3) + (words[4] & 0x3FFF)  # 0.875 to 1.125
+        else:
+            account = words[0] % self._accounts
+            typical = self._typical[self._account_bits(account) >> 58]
+        bits = self._account_bits(account)
+        country, currency = PLACES[bits >> 30 & 15]
+        return Event(
+            f"{self._run}-{index:0{INDEX_DIGITS}d}",
+            (typical * factor >> 16) + 1,
+            KINDS[words[2] & 15],
+            micros,
+            f"{self._run}-{account:07d}",
+            MERCHANTS[(words[2] >> 8) % len(MERCHANTS)],
+            country,
+            currency,
+        )
+
+    def label(self, index: int) -> Label | None:
+        """What was planted at this index, if anything."""
+        lane = index >> LANE_BITS
+        if lane != self._lane:
+            self._enter(lane)
+        step = self._step(index) if self._story else -1
+        if step >= 0:
+            last = BURST - 1 if self._story == _VELOCITY else HISTORY
+            return Label("velocity" if self._story == _VELOCITY else "amount_spike", lane, step == last)
+        if self._hash(index)[1] < self._large_below:
+            return Label("large_amount", index, True)
+        return None
+
+    def transaction(self, index: int) -> Transaction:
+        """The event in the words of the event contract."""
+        e = self.event(index)
+        return Transaction(
+            e.transaction_id,
+            Decimal(e.cents).scaleb(-2),
+            e.transaction_type,
+            _EPOCH + timedelta(microseconds=e.micros),
+            e.account_id,
+            e.merchant,
+            e.country,
+            e.currency,
+            self._run,
+        )
+
+    def record(self, index: int) -> tuple[str, bytes]:
+        """Partition key and payload, as `partition_key` and `encode` make them of `transaction(index)`."""
+        e = self.event(index)
+        seconds, micros = divmod(e.micros, 1_000_000)
+        when = self._seconds.get(seconds) or self._format(seconds)
+        fraction = f".{micros:06d}" if micros else ""
+        cents = e.cents
+        return e.account_id, (
+            f'{{"transaction_id":"{e.transaction_id}","amount":{cents // 100}.{cents % 100:02d},'
+            f'"transaction_type":"{e.transaction_type}","timestamp":"{when}{fraction}Z",'
+            f'"account_id":"{e.account_id}","merchant":{_QUOTED[e.merchant]},"country":"{e.country}",'
+            f'"currency":"{e.currency}","run_id":"{self._run}"}}'
+        ).encode()
+
+    def records(self, start: int, stop: int) -> Iterator[tuple[str, bytes]]:
+        """Partition keys and payloads of the indexes from `start` up to, not including, `stop`."""
+        return map(self.record, range(start, stop))
+
+    def _hash(self, counter: int) -> tuple[int, ...]:
+        state = self._keyed.copy()
+        state.update(counter.to_bytes(8, "little"))
+        return _WORDS.unpack(state.digest())
+
+    def _enter(self, lane: int) -> None:
+        words = self._hash(lane | _STORY_DOMAIN)
+        chance = words[0]
+        self._lane = lane
+        self._story = (
+            _VELOCITY if chance < self._velocity_below else _SPIKE if chance < self._spike_below else _QUIET
+        )
+        self._story_typical = 2000 + words[1] % 6000
+
+    def _step(self, index: int) -> int:
+        """Which event of the lane's story this index is, -1 for none."""
+        offset = index & (LANE - 1)
+        stride, length = (BURST_STRIDE, BURST) if self._story == _VELOCITY else (HISTORY_STRIDE, HISTORY + 1)
+        step, rest = divmod(offset, stride)
+        return step if rest == 0 and step < length else -1
+
+    def _account_bits(self, account: int) -> int:
+        mixed = (account * _GOLDEN_RATIO + self._account_salt) & _MASK
+        return (mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9 & _MASK
+
+    def _format(self, seconds: int) -> str:
+        if len(self._seconds) > 4096:
+            self._seconds.clear()
+        text = self._seconds[seconds] = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+        return text

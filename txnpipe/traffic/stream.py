@@ -1,0 +1,117 @@
+"""The two Kinesis calls that sending needs, and what their failures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from botocore.exceptions import (
+    ClientError,
+    HTTPClientError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
+
+from txnpipe.aws import Target, error_code, translated
+from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.traffic.dispatch import Outgoing
+from txnpipe.traffic.manifest import Span
+
+TRANSIENT = frozenset(
+    {
+        "InternalFailure",
+        "InternalServerError",
+        "InternalFailureException",
+        "KMSThrottlingException",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "Throttling",
+        "ThrottlingException",
+    }
+)
+
+
+class CallFailed(Exception):  # noqa: N818 - not an error of the program: the call is made again
+    """A call failed as a whole, for a reason that may pass: the network, the service, its rate."""
+
+
+class Answer(NamedTuple):
+    """The answer of PutRecords: one entry per record, and how many of them failed."""
+
+    entries: Sequence[Mapping[str, Any]]
+    failed: int
+
+
+class Stream(Protocol):
+    """What the sender needs of a stream."""
+
+    def open_shards(self) -> tuple[Span, ...]:
+        """The shards that take records."""
+        ...
+
+    def put(self, records: Sequence[Outgoing]) -> Answer:
+        """One PutRecords call. Raises CallFailed where trying again makes sense."""
+        ...
+
+
+class KinesisStream:
+    """A stream on the target. Safe to be used from several threads."""
+
+    def __init__(self, target: Target, name: str, *, connections: int = 10) -> None:
+        self._name = name
+        # The dispatcher retries, per record and knowing the shards; botocore must not retry behind its back.
+        self._client = target.client(
+            "kinesis",
+            retries={"mode": "standard", "total_max_attempts": 1},
+            parameter_validation=False,
+            read_timeout=20,
+            max_pool_connections=connections,
+        )
+
+    def open_shards(self) -> tuple[Span, ...]:
+        """Lists the shards. Raises TxnpipeError: NOT_FOUND without the stream, SERVICE."""
+        spans: list[Span] = []
+        request: dict[str, Any] = {"StreamName": self._name, "ShardFilter": {"Type": "AT_LATEST"}}
+        while True:
+            try:
+                page = self._client.list_shards(**request)
+            except ClientError as error:
+                if error_code(error) == "ResourceNotFoundException":
+                    raise _no_stream(self._name) from error
+                with translated("list the shards of", self._name):
+                    raise
+            for shard in page["Shards"]:
+                if "EndingSequenceNumber" not in shard["SequenceNumberRange"]:
+                    hashes = shard["HashKeyRange"]
+                    spans.append(Span(shard["ShardId"], hashes["StartingHashKey"], hashes["EndingHashKey"]))
+            if not page.get("NextToken"):
+                return tuple(spans)
+            request = {"NextToken": page["NextToken"]}
+
+    def put(self, records: Sequence[Outgoing]) -> Answer:
+        """One PutRecords call."""
+        entries = [{"Data": data, "PartitionKey": key} for _, key, data in records]
+        try:
+            answer = self._client.put_records(StreamName=self._name, Records=entries)
+        except (BotoConnectionError, HTTPClientError) as error:
+            raise CallFailed(str(error)) from error
+        except ClientError as error:
+            code = error_code(error)
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if code in TRANSIENT or status >= 500:
+                raise CallFailed(f"{code}: {error}") from error
+            if code == "ResourceNotFoundException":
+                raise _no_stream(self._name) from error
+            with translated("put records into", self._name):
+                raise
+        return Answer(answer["Records"], answer.get("FailedRecordCount", 0))
+
+
+def _no_stream(name: str) -> TxnpipeError:
+    return TxnpipeError(
+        f"There is no stream {name}.", "Run txnpipe setup, then the same command again.", ExitCode.NOT_FOUND
+    )
