@@ -75,11 +75,12 @@ def select_rejected(stream: str, rejects: list[Reject], quote: Quote) -> str:
 def insert_rows(table: Table, rows: list[Row], stored_at: datetime, quote: Quote) -> str:
     """One statement for all rows."""
     columns = (*table.columns, "arrived_at", "stored_at", "shard_id", "sequence_number")
+    stored = f"'{stored_at}'"
     values = []
     for content, record in rows:
         fields = ",".join([_literal(value, quote) for value in content])
         values.append(
-            f"({fields},'{record.arrived_at}','{stored_at}',"
+            f"({fields},'{record.arrived_at}',{stored},"
             f"{quote(record.shard_id)},{quote(record.sequence_number)})"
         )
     return f"INSERT INTO {table.name} ({_names(columns)}) VALUES {','.join(values)}"  # noqa: S608
@@ -103,11 +104,11 @@ def insert_rejects(stream: str, rejects: list[Reject], stored_at: datetime, quot
 
 
 def _literal(value: Any, quote: Quote) -> str:
-    if value is None:
-        return "NULL"
     kind = type(value)
     if kind is str:
         return quote(value)
+    if value is None:
+        return "NULL"
     if kind is Decimal:
         return str(value)
     if kind is datetime:

@@ -1,0 +1,296 @@
+"""Compares the loader with the tutorial's Lambda function, on the same PostgreSQL and in the same run.
+
+    python benchmarks/loader.py
+
+The table holds 100,000 rows before each measurement. The baseline is the function of the 2024 tutorial as it
+was, except that it decodes base64 (without that it stores nothing): a connection per invocation, amounts as
+float, one INSERT per record. `floor` is what the machine can do at all: decode, validate, COPY (which
+Redshift does not take from a client). The 2 ms of round trip come from a TCP proxy that holds each direction
+back by 1 ms.
+
+Rates are rows per second, the median of the rounds. The numbers of a shared machine say little, their ratios
+much. Exit code 1 where a ratio is below its goal.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import selectors
+import shutil
+import socket
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from txnpipe.functions.loader.connection import Credentials, Endpoint, WarmConnection
+from txnpipe.functions.loader.loader import Loader
+from txnpipe.functions.records import read_batch
+from txnpipe.local.postgres import database
+from txnpipe.local.postgres.server import PostgresServer
+from txnpipe.transactions import Transaction, encode, parse
+from txnpipe.warehouse import migrations, users
+from txnpipe.warehouse.direct import DirectWarehouse, connector
+
+TABLE_ROWS = 100_000
+PASSWORD = "Benchmark0nly"
+STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/TransactionStream"
+GOALS = {(100, False): 3.0, (1000, False): 3.0, (100, True): 12.0}
+"""(batch size, behind the proxy) → the least that the loader must beat the baseline by."""
+
+Event = dict[str, Any]
+Function = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the database is, and an administrator's connection to look after it."""
+
+    host: str
+    port: int
+    admin: Any
+
+
+class Events:
+    """Makes invocation events of ever new records."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def batch(self, size: int) -> Event:
+        started = datetime(2026, 1, 1)
+        records = []
+        for number in range(self._made, self._made + size):
+            transaction = Transaction(
+                f"bench-0a1b2c3d-{number:09d}",
+                Decimal(number % 2_000_000).scaleb(-2),
+                ("purchase", "refund", "withdrawal")[number % 3],
+                started + timedelta(milliseconds=number),
+                f"bench-0a1b2c3d-a{number % 1000:05d}",
+                f"Merchant {number % 50}",
+                "US",
+                "USD",
+                "bench-0a1b2c3d",
+            )
+            records.append(
+                {
+                    "eventID": f"shardId-000000000000:{10**55 + number}",
+                    "eventSourceARN": STREAM_ARN,
+                    "kinesis": {
+                        "data": base64.b64encode(encode(transaction)).decode(),
+                        "sequenceNumber": str(10**55 + number),
+                        "approximateArrivalTimestamp": time.time(),
+                    },
+                }
+            )
+        self._made += size
+        return {"Records": records}
+
+
+def tutorial_function(server: Server) -> Function:
+    """The tutorial's Lambda function, repaired only so that it decodes base64."""
+
+    def lambda_handler(event: Event) -> None:
+        connection = psycopg2.connect(
+            host=server.host, port=server.port, dbname="txnpipe", user="txnpipe_loader", password=PASSWORD
+        )
+        cursor = connection.cursor()
+        for record in event["Records"]:
+            transaction = json.loads(base64.b64decode(record["kinesis"]["data"]))
+            cursor.execute(
+                "INSERT INTO tutorial_transactions"
+                ' (transaction_id, amount, transaction_type, "timestamp") VALUES (%s, %s, %s, %s)',
+                (
+                    transaction["transaction_id"],
+                    float(transaction["amount"]),
+                    transaction["transaction_type"],
+                    transaction["timestamp"],
+                ),
+            )
+        connection.commit()
+        cursor.close()
+        connection.close()
+
+    return lambda_handler
+
+
+def loader_function(server: Server) -> Function:
+    """Ours: the loader, warm as it is between invocations."""
+    endpoint = Endpoint(server.host, server.port, "txnpipe", "prefer")
+    warm = WarmConnection(endpoint, lambda: Credentials("txnpipe_loader", PASSWORD))
+    loader = Loader(warm, "", timedelta(days=7))
+
+    def function(event: Event) -> None:
+        loader.load(read_batch(event), lambda: 60_000)
+
+    return function
+
+
+def floor_function(server: Server) -> Function:
+    """Decode, validate and COPY: no question asked, no statement built."""
+    connection = psycopg2.connect(
+        host=server.host, port=server.port, dbname="txnpipe", user="txnpipe_loader", password=PASSWORD
+    )
+
+    def function(event: Event) -> None:
+        now = datetime.now()
+        lines = []
+        for record in event["Records"]:
+            t = parse(base64.b64decode(record["kinesis"]["data"]))
+            lines.append(
+                f"{t.transaction_id}\t{t.amount}\t{t.transaction_type}\t{t.timestamp}\t{t.account_id}\t{t.merchant}"
+                f"\t{t.country}\t{t.currency}\t{t.run_id}\t{now}\t{now}\tshardId-000000000000"
+                f"\t{record['kinesis']['sequenceNumber']}\n"
+            )
+        with connection.cursor() as cursor:
+            cursor.copy_expert("COPY transactions FROM STDIN", io.StringIO("".join(lines)))
+        connection.commit()
+
+    return function
+
+
+def fill(server: Server) -> None:
+    """Brings both tables to exactly TABLE_ROWS rows."""
+    with server.admin.cursor() as cursor:
+        cursor.execute("TRUNCATE transactions, tutorial_transactions")
+        cursor.execute(
+            f"""INSERT INTO transactions SELECT 'old-' || n, n % 9999, 'purchase', TIMESTAMP '2026-01-01',
+            'a-' || n % 1000, 'Merchant', 'US', 'USD', 'old', LOCALTIMESTAMP, LOCALTIMESTAMP,
+            'shardId-000000000000', (4 * 10::numeric ^ 55 + n)::numeric(56)::text
+            FROM generate_series(1, {TABLE_ROWS}) n"""
+        )
+        cursor.execute("INSERT INTO tutorial_transactions SELECT * FROM transactions")
+        cursor.execute("ANALYZE transactions, tutorial_transactions")
+
+
+def rate(function: Function, events: Events, size: int, seconds: float) -> float:
+    """Rows per second of one function: the median over invocations that fill `seconds`."""
+    function(events.batch(size))
+    rates: list[float] = []
+    spent = 0.0
+    while spent < seconds or len(rates) < 3:
+        event = events.batch(size)
+        started = time.perf_counter()
+        function(event)
+        took = time.perf_counter() - started
+        spent += took
+        rates.append(size / took)
+    return statistics.median(rates)
+
+
+@contextmanager
+def delayed(port: int, one_way_s: float) -> Iterator[int]:
+    """A proxy to a local port that holds each chunk back by `one_way_s` in each direction."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stopped = threading.Event()
+
+    def accept() -> None:
+        while not stopped.is_set():
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=_relay, args=(client, port, one_way_s, stopped), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        stopped.set()
+        listener.close()
+
+
+def _relay(client: socket.socket, port: int, one_way_s: float, stopped: threading.Event) -> None:
+    server = socket.create_connection(("127.0.0.1", port))
+    other = {client: server, server: client}
+    late: deque[tuple[float, socket.socket, bytes]] = deque()
+    with selectors.DefaultSelector() as selector, client, server:
+        for end in other:
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            selector.register(end, selectors.EVENT_READ, end)
+        while not stopped.is_set():
+            pause = 0.1 if not late else max(0.0, late[0][0] - time.perf_counter())
+            for key, _ in selector.select(pause):
+                source: socket.socket = key.data
+                chunk = source.recv(1 << 20)
+                late.append((time.perf_counter() + one_way_s, other[source], chunk))
+                if not chunk:
+                    selector.unregister(source)
+            while late and late[0][0] <= time.perf_counter():
+                _, target, chunk = late.popleft()
+                if not chunk:
+                    return
+                target.sendall(chunk)
+
+
+@contextmanager
+def database_server() -> Iterator[Server]:
+    """A PostgreSQL as the local cloud runs it, with the pipeline's tables and users, and the tutorial's."""
+    home = Path(tempfile.mkdtemp(prefix="txnpipe-benchmark-"))
+    home.chmod(0o711)
+    server = PostgresServer(home / "redshift" / "wh", home / "wh.log", name="wh", preferred_port=0)
+    try:
+        (home / "redshift").mkdir(mode=0o711)
+        server.start()
+        database.provision(server, "txnpipe", "txnpipe_admin", PASSWORD)
+        connect = connector("127.0.0.1", server.port, "txnpipe", "txnpipe_admin", lambda: PASSWORD, "prefer")
+        with DirectWarehouse(connect) as warehouse:
+            migrations.apply(warehouse)
+            users.ensure_loader_user(warehouse, "txnpipe_loader", PASSWORD)
+        admin = connect()
+        with admin.cursor() as cursor:
+            # Same columns and index as ours, so that the two differ in nothing but the function.
+            cursor.execute("CREATE TABLE tutorial_transactions (LIKE transactions INCLUDING INDEXES)")
+            for column in ("arrived_at", "stored_at", "shard_id", "sequence_number"):
+                cursor.execute(f"ALTER TABLE tutorial_transactions ALTER {column} DROP NOT NULL")
+            cursor.execute("GRANT INSERT ON tutorial_transactions TO txnpipe_loader")
+            cursor.execute("GRANT INSERT ON transactions TO txnpipe_loader")
+        yield Server("127.0.0.1", server.port, admin)
+        admin.close()
+    finally:
+        server.stop()
+        shutil.rmtree(home)
+
+
+def main() -> int:
+    """Runs the comparison and prints it."""
+    missed = False
+    events = Events()
+    print(
+        f"rows/s into a table of {TABLE_ROWS:,} rows          tutorial    loader     floor    ratio    goal"
+    )
+    with database_server() as direct, delayed(direct.port, 0.001) as slow_port:
+        slow = Server("127.0.0.1", slow_port, direct.admin)
+        for (size, behind_proxy), goal in GOALS.items():
+            server = slow if behind_proxy else direct
+            measured = []
+            for function in (tutorial_function, loader_function, floor_function):
+                fill(direct)
+                measured.append(rate(function(server), events, size, seconds=2.5))
+            tutorial, ours, floor = measured
+            ratio = ours / tutorial
+            missed |= ratio < goal
+            where = "2 ms of round trip" if behind_proxy else "loopback"
+            print(
+                f"  batches of {size:>5}, {where:<22} {tutorial:>10,.0f}{ours:>10,.0f}{floor:>10,.0f}"
+                f"{ratio:>8.1f}x{goal:>7.0f}x{'' if ratio >= goal else '  MISSED'}",
+                flush=True,
+            )
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
