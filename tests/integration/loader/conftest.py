@@ -1,0 +1,101 @@
+"""One real PostgreSQL for all tests of the loader, with the pipeline's tables and the loader's own user."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.corpus.lambda_events import ALERT_STREAM_ARN
+from txnpipe.functions.loader.connection import Credentials, Endpoint, WarmConnection
+from txnpipe.functions.loader.loader import Loader, Outcome
+from txnpipe.functions.records import read_batch
+from txnpipe.local.postgres import database
+from txnpipe.local.postgres.server import PostgresServer
+from txnpipe.warehouse import migrations, users
+from txnpipe.warehouse.direct import DirectWarehouse, connector
+
+ADMIN = "txnpipe_admin"
+LOADER = "txnpipe_loader"
+PASSWORD = "Passw0rd"
+WINDOW = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The server, an administrator's autocommit connection, and shortcuts for looking at tables."""
+
+    port: int
+    admin: Any
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint("127.0.0.1", self.port, "txnpipe", "prefer")
+
+    def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self.admin.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def snapshot(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything the loader has written."""
+        return {
+            "transactions": self.sql("SELECT * FROM transactions ORDER BY transaction_id, sequence_number"),
+            "alerts": self.sql("SELECT * FROM alerts ORDER BY alert_id, sequence_number"),
+            "rejected": self.sql(
+                "SELECT * FROM rejected_transactions ORDER BY stream, shard_id, sequence_number"
+            ),
+        }
+
+    def loader(self, password: str = PASSWORD, **options: Any) -> Loader:
+        """A loader of its own, as a new Lambda process has it."""
+        warm = WarmConnection(self.endpoint, lambda: Credentials(LOADER, password))
+        return Loader(warm, ALERT_STREAM_ARN, WINDOW, **options)
+
+    def loader_sessions(self) -> list[int]:
+        """Process ids of the loader's sessions."""
+        found = self.sql("SELECT pid FROM pg_stat_activity WHERE usename = %s", LOADER)
+        return [pid for (pid,) in found]
+
+
+@pytest.fixture(scope="session")
+def started_warehouse() -> Iterator[Warehouse]:
+    home = Path(tempfile.mkdtemp(prefix="txnpipe-loader-"))
+    home.chmod(0o711)  # the server's account has to get through
+    server = PostgresServer(home / "redshift" / "wh", home / "wh.log", name="wh", preferred_port=0)
+    try:
+        server.start()
+        database.provision(server, "txnpipe", ADMIN, PASSWORD)
+        connect = connector("127.0.0.1", server.port, "txnpipe", ADMIN, lambda: PASSWORD, "prefer")
+        with DirectWarehouse(connect) as direct:
+            migrations.apply(direct)
+            users.ensure_loader_user(direct, LOADER, PASSWORD)
+        admin = connect()
+        yield Warehouse(server.port, admin)
+        admin.close()
+    finally:
+        server.stop()
+        shutil.rmtree(home)
+
+
+@pytest.fixture
+def warehouse(started_warehouse: Warehouse) -> Warehouse:
+    """The warehouse with empty tables."""
+    started_warehouse.sql("TRUNCATE transactions, alerts, rejected_transactions")
+    return started_warehouse
+
+
+Load = Callable[[dict[str, Any]], Outcome]
+
+
+@pytest.fixture
+def load(warehouse: Warehouse) -> Load:
+    """Invokes one warm loader with an event."""
+    loader = warehouse.loader()
+    return lambda event: loader.load(read_batch(event), lambda: 60_000)
