@@ -1,0 +1,372 @@
+"""What the loader needs to reach a warehouse that is not public.
+
+Redshift clusters live in a VPC and are not public, so the loader runs in that VPC too: the default one of the
+region. One security group holds both (the warehouse's port inside the group, HTTPS from the VPC for the
+endpoint), one Redshift subnet group spans the default subnets, and an interface endpoint lets the loader read
+its secret, because a function inside a VPC has no other way to Secrets Manager.
+
+An endpoint with private DNS exists once per VPC and service. Where somebody else's is there it serves us as
+well and stays his; ours is handed over at teardown when another pipeline of the VPC still needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from txnpipe.aws import error_code
+from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.names import TAG_PIPELINE
+from txnpipe.resources.difference import ABSENT, KNOWN_AFTER_APPLY, REPLACES, Difference
+from txnpipe.resources.resource import Cloud, Observed, resource_id, tags_of, wait_gone, wait_ready
+
+HTTPS = 443
+READY_TIMEOUT_S = 600.0
+INTERFACES_TIMEOUT_S = 2700.0
+"""Lambda lets go of a deleted function's network interfaces only after many minutes, and until then the
+security group cannot be deleted."""
+
+
+@dataclass(frozen=True)
+class Vpc:
+    """The VPC everything is placed in."""
+
+    id: str
+    cidr: str
+    subnets: tuple[str, ...]
+
+
+def find_vpc(cloud: Cloud) -> Vpc:
+    """The region's default VPC and its default subnets. Raises ENVIRONMENT where there is none."""
+    return cloud.once("vpc", lambda: _find_vpc(cloud))
+
+
+def _find_vpc(cloud: Cloud) -> Vpc:
+    ec2 = cloud.client("ec2")
+    found = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"]
+    if not found:
+        raise TxnpipeError(
+            f"The account has no default VPC in {cloud.names.region}, and the warehouse must live in one.",
+            "Create it with `aws ec2 create-default-vpc`, then run the same command again.",
+            ExitCode.ENVIRONMENT,
+        )
+    vpc = found[0]["VpcId"]
+    filters = [
+        {"Name": "vpc-id", "Values": [vpc]},
+        {"Name": "default-for-az", "Values": ["true"]},
+    ]
+    subnets = ec2.describe_subnets(Filters=filters)["Subnets"]
+    return Vpc(vpc, found[0]["CidrBlock"], tuple(sorted(subnet["SubnetId"] for subnet in subnets)))
+
+
+@dataclass(frozen=True)
+class SecurityGroupState:
+    """`ingress` maps "tcp PORT" to who may come in: "self" or a CIDR."""
+
+    vpc: str = field(metadata=REPLACES)
+    ingress: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """The one security group of warehouse, loader and endpoint."""
+
+    cloud: Cloud
+    name: str
+    kind: str = "security group"
+    requires: tuple[str, ...] = ()
+    inside: str | None = None
+
+    def desired(self) -> SecurityGroupState:
+        """See Resource."""
+        vpc = find_vpc(self.cloud)
+        port = self.cloud.settings.warehouse.port
+        return SecurityGroupState(vpc.id, {f"tcp {port}": "self", f"tcp {HTTPS}": vpc.cidr})
+
+    def find(self) -> dict[str, Any] | None:
+        """The group as EC2 describes it, or None."""
+        groups = self.cloud.client("ec2").describe_security_groups(
+            Filters=[{"Name": "group-name", "Values": [self.name]}]
+        )["SecurityGroups"]
+        for group in groups:
+            self.cloud.assert_ours(self.kind, self.name, tags_of(group.get("Tags", [])))
+        return groups[0] if groups else None
+
+    def read(self) -> Observed[SecurityGroupState] | None:
+        """See Resource."""
+        group = self.find()
+        if group is None:
+            return None
+        ingress = {}
+        for permission in group["IpPermissions"]:
+            sources = [
+                "self" if pair["GroupId"] == group["GroupId"] else pair["GroupId"]
+                for pair in permission.get("UserIdGroupPairs", [])
+            ] + [block["CidrIp"] for block in permission.get("IpRanges", [])]
+            ingress[f"{permission['IpProtocol']} {permission.get('FromPort', 'all')}"] = ", ".join(sources)
+        return Observed(
+            SecurityGroupState(group["VpcId"], ingress), "available", facts={"id": group["GroupId"]}
+        )
+
+    def create(self, desired: SecurityGroupState) -> None:
+        """See Resource."""
+        ec2 = self.cloud.client("ec2")
+        tags = [{"ResourceType": "security-group", "Tags": self.cloud.tag_list}]
+        ec2.create_security_group(
+            GroupName=self.name,
+            Description=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
+            VpcId=desired.vpc,
+            TagSpecifications=tags,
+        )
+        self.settle()
+        for rule, source in desired.ingress.items():
+            self._change("authorize_security_group_ingress", rule, source)
+
+    def update(self, desired: SecurityGroupState, differences: tuple[Difference, ...]) -> None:
+        """See Resource."""
+        for difference in differences:
+            rule = difference.field.removeprefix("ingress.")
+            if difference.before is not ABSENT:
+                self._change("revoke_security_group_ingress", rule, difference.before)
+            if difference.after is not ABSENT:
+                self._change("authorize_security_group_ingress", rule, difference.after)
+
+    def _change(self, operation: str, rule: str, sources: str) -> None:
+        group = self.find()
+        if group is None:
+            return
+        protocol, port = rule.split(" ")
+        permission: dict[str, Any] = {"IpProtocol": protocol}
+        if port != "all":
+            permission |= {"FromPort": int(port), "ToPort": int(port)}
+        listed = sources.split(", ")
+        groups = [group["GroupId"] if source == "self" else source for source in listed if "." not in source]
+        permission["UserIdGroupPairs"] = [{"GroupId": source} for source in groups]
+        permission["IpRanges"] = [{"CidrIp": source} for source in listed if "." in source]
+        getattr(self.cloud.client("ec2"), operation)(
+            GroupId=group["GroupId"], IpPermissions=[{k: v for k, v in permission.items() if v}]
+        )
+
+    def settle(self) -> None:
+        """See Resource."""
+        wait_ready(self.cloud, self, READY_TIMEOUT_S)
+
+    def delete(self) -> None:
+        """See Resource. Waits for the loader's network interfaces to go."""
+        ec2 = self.cloud.client("ec2")
+
+        def deleted() -> bool | None:
+            group = self.find()
+            if group is None:
+                return True
+            try:
+                ec2.delete_security_group(GroupId=group["GroupId"])
+            except ec2.exceptions.ClientError as error:
+                if error_code(error) == "InvalidGroup.NotFound":
+                    return True
+                if error_code(error) == "DependencyViolation":
+                    return None
+                raise
+            return True
+
+        self.cloud.waiter.until(
+            self,
+            f"Lambda to let go of the network interfaces in {self.name}",
+            deleted,
+            INTERFACES_TIMEOUT_S,
+            interval_s=15,
+        )
+
+
+@dataclass(frozen=True)
+class SubnetGroupState:
+    """The subnets a cluster may be placed in."""
+
+    subnets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SubnetGroup:
+    """The Redshift subnet group."""
+
+    cloud: Cloud
+    name: str
+    kind: str = "subnet group"
+    requires: tuple[str, ...] = ()
+    inside: str | None = None
+
+    def desired(self) -> SubnetGroupState:
+        """See Resource."""
+        return SubnetGroupState(find_vpc(self.cloud).subnets)
+
+    def read(self) -> Observed[SubnetGroupState] | None:
+        """See Resource."""
+        redshift = self.cloud.client("redshift")
+        try:
+            groups = redshift.describe_cluster_subnet_groups(ClusterSubnetGroupName=self.name)
+        except redshift.exceptions.ClusterSubnetGroupNotFoundFault:
+            return None
+        group = groups["ClusterSubnetGroups"][0]
+        self.cloud.assert_ours(self.kind, self.name, tags_of(group.get("Tags", [])))
+        subnets = tuple(sorted(subnet["SubnetIdentifier"] for subnet in group["Subnets"]))
+        return Observed(SubnetGroupState(subnets), group.get("SubnetGroupStatus") or "available")
+
+    def create(self, desired: SubnetGroupState) -> None:
+        """See Resource."""
+        self.cloud.client("redshift").create_cluster_subnet_group(
+            ClusterSubnetGroupName=self.name,
+            Description=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
+            SubnetIds=list(desired.subnets),
+            Tags=self.cloud.tag_list,
+        )
+
+    def update(self, desired: SubnetGroupState, differences: tuple[Difference, ...]) -> None:
+        """See Resource."""
+        self.cloud.client("redshift").modify_cluster_subnet_group(
+            ClusterSubnetGroupName=self.name, SubnetIds=list(desired.subnets)
+        )
+
+    def settle(self) -> None:
+        """See Resource."""
+        wait_ready(self.cloud, self, READY_TIMEOUT_S)
+
+    def delete(self) -> None:
+        """See Resource."""
+        redshift = self.cloud.client("redshift")
+        try:
+            redshift.delete_cluster_subnet_group(ClusterSubnetGroupName=self.name)
+        except redshift.exceptions.ClusterSubnetGroupNotFoundFault:
+            return
+
+
+@dataclass(frozen=True)
+class EndpointState:
+    """Where the endpoint is. A stranger's endpoint that serves us counts as it is."""
+
+    vpc: str = field(metadata=REPLACES)
+    private_dns: bool
+
+
+@dataclass(frozen=True)
+class SecretsEndpoint:
+    """The VPC's way to Secrets Manager."""
+
+    cloud: Cloud
+    name: str
+    group: SecurityGroup
+    kind: str = "vpc endpoint"
+    inside: str | None = None
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """See Resource."""
+        return (resource_id(self.group.kind, self.group.name),)
+
+    @property
+    def _service(self) -> str:
+        suffix = "cn." if self.cloud.names.partition == "aws-cn" else ""
+        return f"{suffix}com.amazonaws.{self.cloud.names.region}.secretsmanager"
+
+    def desired(self) -> EndpointState:
+        """See Resource."""
+        return EndpointState(find_vpc(self.cloud).id, True)
+
+    def _find(self) -> dict[str, Any] | None:
+        filters = [
+            {"Name": "vpc-id", "Values": [find_vpc(self.cloud).id]},
+            {"Name": "service-name", "Values": [self._service]},
+        ]
+        pages = self.cloud.client("ec2").get_paginator("describe_vpc_endpoints").paginate(Filters=filters)
+        found = [
+            endpoint
+            for page in pages
+            for endpoint in page["VpcEndpoints"]
+            # Filtered again: what a service ignores in a filter must not make a stranger's endpoint ours.
+            if endpoint["ServiceName"] == self._service
+            and endpoint["State"].lower() not in {"deleting", "deleted", "failed", "rejected", "expired"}
+            and (endpoint.get("PrivateDnsEnabled") or self._owner(endpoint) == self.cloud.names.pipeline)
+        ]
+        found.sort(key=lambda endpoint: self._owner(endpoint) != self.cloud.names.pipeline)
+        return found[0] if found else None
+
+    def _owner(self, endpoint: dict[str, Any]) -> str | None:
+        return tags_of(endpoint.get("Tags", [])).get(TAG_PIPELINE)
+
+    def read(self) -> Observed[EndpointState] | None:
+        """See Resource."""
+        endpoint = self._find()
+        if endpoint is None:
+            return None
+        status = endpoint["State"].lower()
+        shared = self._owner(endpoint) != self.cloud.names.pipeline
+        return Observed(
+            EndpointState(endpoint["VpcId"], bool(endpoint.get("PrivateDnsEnabled"))),
+            status,
+            ready=status == "available",
+            facts={"id": endpoint["VpcEndpointId"], "shared": shared},
+        )
+
+    def create(self, desired: EndpointState) -> None:
+        """See Resource. One subnet is enough: the whole VPC reaches it, and it costs per zone."""
+        group = self.group.find()
+        vpc = find_vpc(self.cloud)
+        self.cloud.client("ec2").create_vpc_endpoint(
+            VpcEndpointType="Interface",
+            VpcId=vpc.id,
+            ServiceName=self._service,
+            SubnetIds=list(vpc.subnets[:1]),
+            SecurityGroupIds=[group["GroupId"]] if group else [],
+            PrivateDnsEnabled=True,
+            TagSpecifications=[{"ResourceType": "vpc-endpoint", "Tags": self.cloud.tag_list}],
+        )
+
+    def update(self, desired: EndpointState, differences: tuple[Difference, ...]) -> None:
+        """See Resource."""
+        endpoint = self._find()
+        if endpoint is not None:
+            self.cloud.client("ec2").modify_vpc_endpoint(
+                VpcEndpointId=endpoint["VpcEndpointId"], PrivateDnsEnabled=True
+            )
+
+    def settle(self) -> None:
+        """See Resource."""
+        wait_ready(self.cloud, self, READY_TIMEOUT_S)
+
+    def delete(self) -> None:
+        """See Resource. Hands the endpoint over where another pipeline of this VPC lives on."""
+        ec2 = self.cloud.client("ec2")
+        endpoint = self._find()
+        if endpoint is None or self._owner(endpoint) != self.cloud.names.pipeline:
+            return
+        identifier = endpoint["VpcEndpointId"]
+        heir = self._heir(endpoint["VpcId"])
+        if heir is None:
+            ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])
+            wait_gone(self.cloud, self, READY_TIMEOUT_S)
+            return
+        ours = [group["GroupId"] for group in endpoint.get("Groups", [])]
+        ec2.modify_vpc_endpoint(
+            VpcEndpointId=identifier, AddSecurityGroupIds=[heir["GroupId"]], RemoveSecurityGroupIds=ours
+        )
+        owner = tags_of(heir["Tags"])[TAG_PIPELINE]
+        ec2.create_tags(Resources=[identifier], Tags=[{"Key": TAG_PIPELINE, "Value": owner}])
+
+    def _heir(self, vpc: str) -> dict[str, Any] | None:
+        filters = [
+            {"Name": "vpc-id", "Values": [vpc]},
+            {"Name": "tag-key", "Values": [TAG_PIPELINE]},
+        ]
+        for group in self.cloud.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]:
+            if tags_of(group.get("Tags", [])).get(TAG_PIPELINE) not in {None, self.cloud.names.pipeline}:
+                found: dict[str, Any] = group
+                return found
+        return None
+
+
+def placement(cloud: Cloud, group: SecurityGroup) -> tuple[Any, Any]:
+    """Subnets and security groups of whatever runs in the VPC: two sorted tuples of ids.
+
+    The groups are KNOWN_AFTER_APPLY until the group exists.
+    """
+    found = group.find()
+    return find_vpc(cloud).subnets, (found["GroupId"],) if found else KNOWN_AFTER_APPLY

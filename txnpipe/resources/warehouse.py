@@ -1,0 +1,230 @@
+"""The Redshift cluster.
+
+Redshift keeps the administrator's password in a secret of its own (ManageMasterPassword); nobody here ever
+sees it at creation. A paused cluster is resumed. What would need another cluster (another database or
+administrator) is refused by the plan: replacing it would lose every row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from txnpipe.errors import usage_error
+from txnpipe.resources.difference import LOSES_DATA, Difference
+from txnpipe.resources.network import SecurityGroup, placement
+from txnpipe.resources.resource import Cloud, Observed, resource_id, tags_of, wait_gone, wait_ready
+
+READY_TIMEOUT_S = 3600.0
+"""A resize or a resume can take most of an hour; a creation takes minutes."""
+ENDED_NODE_TYPES = ("dc1.", "dc2.", "ds1.", "ds2.")
+"""Creation fails for these ("Invalid node type"), though the API's model still lists them."""
+
+_LEAVING = {"deleting", "final-snapshot"}
+_CHANGED_BY_MODIFY = {
+    "node_type": "NodeType",
+    "port": "Port",
+    "encrypted": "Encrypted",
+    "publicly_accessible": "PubliclyAccessible",
+    "managed_password": "ManageMasterPassword",
+}
+
+
+@dataclass(frozen=True)
+class WarehouseState:
+    """What a plan compares. `running` is false while the cluster is paused."""
+
+    node_type: str
+    nodes: int
+    database: str = field(metadata=LOSES_DATA)
+    admin_user: str = field(metadata=LOSES_DATA)
+    port: int
+    encrypted: bool
+    publicly_accessible: bool
+    managed_password: bool
+    security_groups: Any
+    running: bool
+
+
+def refuse_ended_nodes(node_type: str) -> None:
+    """Raises USAGE for a node type that can no longer be created."""
+    if node_type.startswith(ENDED_NODE_TYPES):
+        raise usage_error(
+            f"Redshift no longer creates {node_type} clusters: the dc and ds generations have ended.",
+            "Set warehouse.node_type to rg.large (or ra3.large); one node of it replaces dc2.large.",
+        )
+
+
+def endpoint(cloud: Cloud) -> tuple[str, int] | None:
+    """Host and port of the cluster, or None while it has none."""
+    found = _describe(cloud, cloud.names.cluster)
+    address = (found or {}).get("Endpoint") or {}
+    return (address["Address"], address["Port"]) if address.get("Address") else None
+
+
+def status_of(cloud: Cloud) -> str | None:
+    """The cluster's status, or None where there is no cluster that will ever answer SQL."""
+    found = _describe(cloud, cloud.names.cluster)
+    return None if found is None or found["ClusterStatus"] in _LEAVING else found["ClusterStatus"]
+
+
+def _describe(cloud: Cloud, name: str) -> dict[str, Any] | None:
+    redshift = cloud.client("redshift")
+    try:
+        found: dict[str, Any] = redshift.describe_clusters(ClusterIdentifier=name)["Clusters"][0]
+    except redshift.exceptions.ClusterNotFoundFault:
+        return None
+    return found
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The cluster."""
+
+    cloud: Cloud
+    name: str
+    group: SecurityGroup
+    subnet_group: str
+    kind: str = "warehouse"
+    inside: str | None = None
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """See Resource."""
+        return (
+            resource_id(self.group.kind, self.group.name),
+            resource_id("subnet group", self.subnet_group),
+        )
+
+    def desired(self) -> WarehouseState:
+        """See Resource."""
+        settings = self.cloud.settings.warehouse
+        refuse_ended_nodes(settings.node_type)
+        return WarehouseState(
+            node_type=settings.node_type,
+            nodes=settings.nodes,
+            database=settings.database,
+            admin_user=settings.admin_user,
+            port=settings.port,
+            encrypted=True,
+            publicly_accessible=False,
+            managed_password=True,
+            security_groups=placement(self.cloud, self.group)[1],
+            running=True,
+        )
+
+    def read(self) -> Observed[WarehouseState] | None:
+        """See Resource."""
+        cluster = _describe(self.cloud, self.name)
+        if cluster is None:
+            return None
+        status = cluster["ClusterStatus"]
+        leaving = status in _LEAVING
+        if not leaving:
+            self.cloud.assert_ours(self.kind, self.name, tags_of(cluster.get("Tags", [])))
+        address = cluster.get("Endpoint") or {}
+        state = WarehouseState(
+            node_type=cluster["NodeType"],
+            nodes=cluster["NumberOfNodes"],
+            database=cluster["DBName"],
+            admin_user=cluster["MasterUsername"],
+            port=address.get("Port") or self.cloud.settings.warehouse.port,
+            encrypted=bool(cluster.get("Encrypted")),
+            publicly_accessible=bool(cluster.get("PubliclyAccessible")),
+            managed_password=bool(cluster.get("MasterPasswordSecretArn")),
+            security_groups=tuple(
+                sorted(group["VpcSecurityGroupId"] for group in cluster.get("VpcSecurityGroups", []))
+            ),
+            running=status not in {"paused", "pausing"},
+        )
+        facts = {"host": address.get("Address"), "port": address.get("Port"), "database": state.database}
+        return Observed(state, status, ready=status in {"available", "paused"}, leaving=leaving, facts=facts)
+
+    def create(self, desired: WarehouseState) -> None:
+        """See Resource."""
+        redshift = self.cloud.client("redshift")
+        several = {"NumberOfNodes": desired.nodes} if desired.nodes > 1 else {}
+        try:
+            redshift.create_cluster(
+                ClusterIdentifier=self.name,
+                ClusterType="multi-node" if desired.nodes > 1 else "single-node",
+                NodeType=desired.node_type,
+                DBName=desired.database,
+                MasterUsername=desired.admin_user,
+                ManageMasterPassword=True,
+                Port=desired.port,
+                Encrypted=True,
+                PubliclyAccessible=False,
+                VpcSecurityGroupIds=list(desired.security_groups),
+                ClusterSubnetGroupName=self.subnet_group,
+                Tags=self.cloud.tag_list,
+                **several,
+            )
+        except redshift.exceptions.ClusterAlreadyExistsFault:
+            return  # made meanwhile, or by a call whose answer was lost; `settle` reads whose it is
+
+    def update(self, desired: WarehouseState, differences: tuple[Difference, ...]) -> None:
+        """See Resource. One kind of change at a time: Redshift accepts no other while one is running."""
+        redshift = self.cloud.client("redshift")
+        fields = {difference.field for difference in differences}
+        if "running" in fields:
+            redshift.resume_cluster(ClusterIdentifier=self.name)
+            self._settle_at("available")
+        if "nodes" in fields or "node_type" in fields:
+            several = {"NumberOfNodes": desired.nodes} if desired.nodes > 1 else {}
+            kind = "multi-node" if desired.nodes > 1 else "single-node"
+            redshift.modify_cluster(
+                ClusterIdentifier=self.name, ClusterType=kind, NodeType=desired.node_type, **several
+            )
+            self._settle_at("available")
+        if "security_groups" in fields:
+            redshift.modify_cluster(
+                ClusterIdentifier=self.name, VpcSecurityGroupIds=list(desired.security_groups)
+            )
+            self._settle_at("available")
+        for name, parameter in _CHANGED_BY_MODIFY.items():
+            if name in fields and name != "node_type":
+                redshift.modify_cluster(**{"ClusterIdentifier": self.name, parameter: getattr(desired, name)})
+                self._settle_at("available")
+
+    def settle(self) -> None:
+        """See Resource."""
+        self._settle_at("available")
+
+    def _settle_at(self, status: str) -> None:
+        broken = {
+            "incompatible-network": "Look at the cluster's subnet group and security group in the console.",
+            "incompatible-parameters": "Look at the cluster's parameter group in the console.",
+            "hardware-failure": "Restore the cluster from a snapshot, or run txnpipe teardown and setup.",
+            "storage-full": "Free space or add nodes (warehouse.nodes), then run the same command again.",
+        }
+
+        def probe() -> bool | None:
+            observed = wait_ready(self.cloud, self, READY_TIMEOUT_S, broken=broken)
+            return True if observed.status == status else None
+
+        self.cloud.waiter.until(self, f"warehouse {self.name} to be {status}", probe, READY_TIMEOUT_S)
+
+    def delete(self) -> None:
+        """See Resource. Leaves a snapshot where the target says so."""
+        redshift = self.cloud.client("redshift")
+        observed = self.read()
+        if observed is None:
+            return
+        if not observed.leaving:
+            if not observed.ready:
+                wait_ready(self.cloud, self, READY_TIMEOUT_S)
+            redshift.delete_cluster(ClusterIdentifier=self.name, **self._farewell())
+        wait_gone(self.cloud, self, READY_TIMEOUT_S)
+
+    def _farewell(self) -> dict[str, Any]:
+        if not self.cloud.target.final_snapshot:
+            return {"SkipFinalClusterSnapshot": True}
+        days = self.cloud.settings.warehouse.final_snapshot_retention_days
+        stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
+        return {
+            "SkipFinalClusterSnapshot": False,
+            "FinalClusterSnapshotIdentifier": f"{self.name}-final-{stamp}",
+            "FinalClusterSnapshotRetentionPeriod": days,
+        }
