@@ -1,0 +1,192 @@
+"""Compares what is stored with what was sent: by bucket first, row by row only where buckets differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from txnpipe.proof.checksum import (
+    CONTENT_COLUMNS,
+    DIGEST,
+    Checksum,
+    Content,
+    bucket_query,
+    digest,
+    row_content,
+)
+from txnpipe.proof.expected import Expected
+from txnpipe.warehouse.interface import Warehouse
+
+NAMED = 1000
+"""Of each kind of difference this many ids are named; all are counted."""
+EXPLAINED = 20
+"""Of the changed rows this many are read again to say which fields differ."""
+_BUCKETS_PER_QUERY = 20
+_IDS_PER_QUERY = 500
+
+T = TypeVar("T")
+
+
+@dataclass
+class Finding:
+    """Ids of one kind of difference: all are counted, the first NAMED are named."""
+
+    count: int = 0
+    ids: list[str] = field(default_factory=list)
+
+    def add(self, transaction_id: str, times: int = 1) -> None:
+        """Counts an id, and names it while there is room."""
+        self.count += times
+        if len(self.ids) < NAMED:
+            self.ids.append(transaction_id)
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+
+@dataclass
+class RowProof:
+    """expected: records sent, those with a repeated id counted once where a bucket was looked into.
+
+    repeats: records of the input that say again what another record of the same input says: stored once.
+    elsewhere: records whose id and content an earlier run has stored already. Neither is a difference.
+    fields: for some of the changed ids, the columns that differ.
+    """
+
+    expected: int
+    stored: int = 0
+    missing: Finding = field(default_factory=Finding)
+    extra: Finding = field(default_factory=Finding)
+    duplicate: Finding = field(default_factory=Finding)
+    changed: Finding = field(default_factory=Finding)
+    elsewhere: Finding = field(default_factory=Finding)
+    repeats: int = 0
+    fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything that was sent is stored, once and unchanged, and nothing else of this run."""
+        return not (self.missing or self.extra or self.duplicate or self.changed)
+
+
+def compare_rows(warehouse: Warehouse, expected: Expected, sums: dict[str, Checksum]) -> RowProof:
+    """Proves the rows of a run. `sums` is expected.checksums(), which callers compute while they wait."""
+    stored = stored_checksums(warehouse, expected)
+    proof = RowProof(
+        expected=sum(each.rows for each in sums.values()),
+        stored=sum(each.rows for each in stored.values()),
+    )
+    differing = sorted(
+        bucket for bucket in sums.keys() | stored.keys() if sums.get(bucket) != stored.get(bucket)
+    )
+    for some in _portions(differing, _BUCKETS_PER_QUERY):
+        digests = _stored_digests(warehouse, expected, some)
+        for bucket, rows in expected.members(some):
+            _compare_bucket(proof, rows, digests.get(bucket, []))
+            if bucket in sums:
+                proof.repeats += sums[bucket].rows - len(rows)
+    proof.expected -= proof.repeats
+    if proof.missing:
+        _look_elsewhere(warehouse, expected, proof)
+    if proof.changed:
+        _explain(warehouse, expected, proof)
+    return proof
+
+
+def stored_checksums(warehouse: Warehouse, expected: Expected) -> dict[str, Checksum]:
+    """The checksum of every bucket of the run's rows, computed by the warehouse."""
+    result = warehouse.query(bucket_query(expected.bucket_sql), {"run_id": expected.run_id})
+    return {str(bucket): Checksum(int(rows), int(high), int(low)) for bucket, rows, high, low in result.rows}
+
+
+def _stored_digests(
+    warehouse: Warehouse, expected: Expected, buckets: Sequence[str]
+) -> dict[str, list[tuple[str, str]]]:
+    result = warehouse.query(
+        f"SELECT {expected.bucket_sql}, transaction_id, {DIGEST} FROM transactions "  # noqa: S608 - constants
+        f"WHERE run_id = :run_id AND {expected.bucket_sql} IN :buckets",
+        {"run_id": expected.run_id, "buckets": tuple(buckets)},
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for bucket, transaction_id, row_digest in result.rows:
+        found.setdefault(str(bucket), []).append((str(transaction_id), str(row_digest)))
+    return found
+
+
+def _compare_bucket(proof: RowProof, expected: dict[str, Content], stored: Sequence[tuple[str, str]]) -> None:
+    times = Counter(transaction_id for transaction_id, _ in stored)
+    digests: dict[str, set[str]] = {}
+    for transaction_id, row_digest in stored:
+        digests.setdefault(transaction_id, set()).add(row_digest)
+    for transaction_id, content in expected.items():
+        if transaction_id not in times:
+            proof.missing.add(transaction_id)
+        elif digests[transaction_id] != {digest(content)}:
+            proof.changed.add(transaction_id)
+    for transaction_id, count in sorted(times.items()):
+        if transaction_id not in expected:
+            proof.extra.add(transaction_id)
+        if count > 1:
+            proof.duplicate.add(transaction_id, count - 1)
+
+
+def _look_elsewhere(warehouse: Warehouse, expected: Expected, proof: RowProof) -> None:
+    """Missing rows may be there under another run_id: an input sent before, or a row changed by hand."""
+    still_missing = Finding()
+    for ids in _portions(proof.missing.ids, _IDS_PER_QUERY):
+        result = warehouse.query(
+            f"SELECT transaction_id, run_id, {DIGEST} FROM transactions WHERE transaction_id IN :ids",  # noqa: S608
+            {"ids": tuple(ids)},
+        )
+        others = {str(row[0]): (row[1], str(row[2])) for row in result.rows}
+        for transaction_id in ids:
+            content = expected.find(transaction_id) if transaction_id in others else None
+            if content is None:
+                still_missing.add(transaction_id)
+            elif expected.ids_are_ours:
+                proof.changed.add(transaction_id)
+                proof.fields[transaction_id] = ("run_id",)
+            elif others[transaction_id][1] == digest(content):
+                proof.elsewhere.add(transaction_id)
+            else:
+                still_missing.add(transaction_id)
+    still_missing.count += proof.missing.count - len(proof.missing.ids)
+    proof.missing = still_missing
+
+
+def _explain(warehouse: Warehouse, expected: Expected, proof: RowProof) -> None:
+    ids = [each for each in proof.changed.ids if each not in proof.fields][:EXPLAINED]
+    if not ids:
+        return
+    result = warehouse.query(
+        f"SELECT {CONTENT_COLUMNS} FROM transactions WHERE run_id = :run_id AND transaction_id IN :ids",  # noqa: S608
+        {"run_id": expected.run_id, "ids": tuple(ids)},
+    )
+    for row in result.rows:
+        stored = row_content(row)
+        content = expected.find(stored.transaction_id)
+        if content is not None:
+            differing = tuple(
+                name
+                for name, is_, should in zip(_COLUMN_NAMES, stored, content, strict=True)
+                if is_ != should
+            )
+            proof.fields[stored.transaction_id] = differing or proof.fields.get(stored.transaction_id, ())
+
+
+_COLUMN_NAMES = (
+    "transaction_id",
+    "amount",
+    "transaction_type",
+    "timestamp",
+    "account_id",
+    "merchant",
+    "country",
+    "currency",
+)
+
+
+def _portions(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[at : at + size] for at in range(0, len(items), size)]

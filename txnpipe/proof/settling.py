@@ -1,0 +1,88 @@
+"""Waits until a run has arrived, or until waiting longer cannot help.
+
+A pipeline that works needs a moment; one that is being restarted needs longer; one that lost something never
+gets there. So waiting ends when everything that is expected is there, when the stream proves that a missing
+row was passed by, or when nothing at all has changed for QUIET_S seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+QUIET_S = 30.0
+"""Longer than any part of the pipeline needs to restart by itself."""
+_FIRST_PAUSE_S = 0.1
+_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What is there at one look. alerts: by rule. passed: the loader has dealt with the run's last record."""
+
+    rows: int
+    rejects: int
+    alerts: Mapping[str, int]
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """What should be there. rows: distinct records. alerts: by rule, of the rows stored now."""
+
+    rows: int
+    alerts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Why waiting ended: "complete", "final" (waiting cannot help), "quiet" or "timeout"; after how long."""
+
+    reason: str
+    waited_s: float
+    arrived: Arrived
+
+
+def settle(
+    look: Callable[[], Arrived],
+    awaited: Callable[[Arrived], Awaited],
+    *,
+    timeout_s: float,
+    quiet_s: float = QUIET_S,
+    on_wait: Callable[[Arrived, Awaited, float], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Settled:
+    """Looks again and again; on_wait hears what is there, what is awaited, and the seconds so far."""
+    started = changed = clock()
+    pause = _FIRST_PAUSE_S
+    last: tuple[Arrived, Awaited] | None = None
+    while True:
+        arrived = look()
+        target = awaited(arrived)
+        now = clock()
+        if last != (arrived, target):
+            last, changed = (arrived, target), now
+        reason = _verdict(arrived, target)
+        if reason is None and now - changed >= quiet_s:
+            reason = "quiet"
+        if reason is None and now - started >= timeout_s:
+            reason = "timeout"
+        if reason is not None:
+            return Settled(reason, now - started, arrived)
+        if on_wait:
+            on_wait(arrived, target, now - started)
+        sleep(min(pause, max(timeout_s - (now - started), 0.01)))
+        pause = min(pause * 1.5, _PAUSE_S)
+
+
+def _verdict(arrived: Arrived, target: Awaited) -> str | None:
+    alerts_short = any(arrived.alerts.get(rule, 0) < count for rule, count in target.alerts.items())
+    if alerts_short:
+        return None
+    if arrived.rows == target.rows:
+        return "complete"
+    if arrived.rows > target.rows or arrived.passed:
+        return "final"
+    return None

@@ -1,0 +1,318 @@
+"""`verify`: waits until a run has arrived, then proves rows, alerts, rejects and latency."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
+from typing import Any
+
+from txnpipe.aws import Target
+from txnpipe.names import Names
+from txnpipe.operate.dead_letters import list_dead_letters
+from txnpipe.operate.rejects import Reject, count_rejects, newest_rejects
+from txnpipe.proof.alerts import (
+    RuleCheck,
+    RuleProof,
+    compare_alerts,
+    expected_alerts,
+    stored_alert_counts,
+)
+from txnpipe.proof.checksum import Checksum
+from txnpipe.proof.expected import Expected, expected_of
+from txnpipe.proof.latency import Latency, alert_latency, row_latency
+from txnpipe.proof.rows import RowProof, compare_rows
+from txnpipe.proof.settling import QUIET_S, Arrived, Awaited, Settled, settle
+from txnpipe.traffic.manifest import Manifest
+from txnpipe.traffic.runs import Marker, RunResult, RunStore, at_work
+from txnpipe.warehouse.interface import Warehouse
+
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Kinesis' clock, Lambda's and that of the machine that sent may differ."""
+_OWN_EVENT_BYTES = 4096
+"""No event that `send` writes is larger: all its fields are bounded."""
+_REJECTS_LOOKED_AT = 5000
+
+
+@dataclass(frozen=True)
+class RejectProof:
+    """Rejects since the run began. own: of records that this run sent; explained: those that are none of our
+    worry, since the same transaction is stored already; others: of other origin, only counted."""
+
+    own: tuple[Reject, ...]
+    explained: int
+    others: int
+    by_reason: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DeadLetterProof:
+    """Failed batches since the run began: how many, with how many records, and why; own: that hold records of
+    this run."""
+
+    batches: int
+    records: int
+    own: int
+    conditions: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """All that `verify` found. finished: whether `send` was done; sent: records acknowledged by then."""
+
+    manifest: Manifest
+    finished: bool
+    sent: int
+    invalid: int
+    settled: Settled
+    rows: RowProof
+    rules: tuple[RuleProof, ...]
+    rejects: RejectProof
+    dead_letters: DeadLetterProof
+    row_latency: Latency | None
+    alert_latency: Latency | None
+    seconds: float
+    differences: tuple[str, ...] = field(default=())
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a proof looks."""
+
+    target: Target
+    names: Names
+    store: RunStore
+    warehouse: Warehouse
+    rules: Sequence[RuleCheck]
+    in_order: bool
+    """Whether the loader takes a shard's records one batch after the other (parallelization factor 1)."""
+
+
+def verify(
+    sources: Sources,
+    manifest: Manifest,
+    *,
+    timeout_s: float,
+    quiet_s: float = QUIET_S,
+    on_wait: Callable[[Arrived, Awaited, float], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Proof:
+    """Proves one run. Raises TxnpipeError where something cannot be asked; differences are no error."""
+    started = clock()
+    warehouse, run_id = sources.warehouse, manifest.run_id
+    expected = expected_of(sources.store, manifest)
+    sending = _Sending(sources.store, manifest, expected)
+    watch = _Watch(sources, manifest, sending)
+    settled = settle(
+        watch.look,
+        watch.awaited,
+        timeout_s=timeout_s,
+        quiet_s=quiet_s,
+        on_wait=on_wait,
+        clock=clock,
+        sleep=sleep,
+    )
+    rows = compare_rows(warehouse, expected, sending.sums())
+    rules = compare_alerts(warehouse, sources.rules, run_id, manifest)
+    rejects = _rejects(sources, manifest, rows)
+    proof = Proof(
+        manifest=manifest,
+        finished=sending.result is not None,
+        sent=sending.acknowledged,
+        invalid=sending.result.invalid if sending.result else 0,
+        settled=settled,
+        rows=rows,
+        rules=tuple(rules),
+        rejects=rejects,
+        dead_letters=_dead_letters(sources, manifest),
+        row_latency=row_latency(warehouse, run_id),
+        alert_latency=alert_latency(warehouse, run_id),
+        seconds=clock() - started,
+    )
+    return _judged(proof)
+
+
+class _Sending:
+    """What is known of the `send` that made the run; asked again while it is at work."""
+
+    def __init__(self, store: RunStore, manifest: Manifest, expected: Expected) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._expected = expected
+        self._sums: dict[str, Checksum] | None = None
+        self.result: RunResult | None = None
+        self.marker: Marker | None = None
+        self.at_work = False
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks whether the run has finished by now."""
+        if self.result is None:
+            self.result = self._store.result(self._manifest.run_id)
+        if self.result is None:
+            stored = self._store.marker(self._manifest.run_id)
+            self.marker = stored.marker if stored else None
+            self.at_work = stored is not None and at_work(stored)
+        else:
+            self.at_work = False
+
+    @property
+    def acknowledged(self) -> int:
+        """Records acknowledged as far as is known."""
+        if self.result is not None:
+            return self.result.count
+        return self.marker.next_index if self.marker else 0
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The last acknowledged sequence number of every shard; empty while the run is unfinished."""
+        return self.result.marks if self.result else {}
+
+    def count(self) -> int:
+        """Records that the run consists of."""
+        if self.result is not None:
+            return self.result.count
+        return self._manifest.count if self._manifest.count is not None else self._expected.count()
+
+    def sums(self) -> dict[str, Checksum]:
+        """The expected checksums; computed once the input is complete."""
+        if self._sums is None or (self.result is None and self._manifest.source == "input"):
+            self._sums = self._expected.checksums()
+        return self._sums
+
+
+class _Watch:
+    """Looks at the warehouse for `settle`."""
+
+    def __init__(self, sources: Sources, manifest: Manifest, sending: _Sending) -> None:
+        self._sources = sources
+        self._manifest = manifest
+        self._sending = sending
+        self._expected_alerts: tuple[int, dict[str, int]] = (-1, {})
+        self._since = manifest.created_at.astimezone(UTC).replace(tzinfo=None) - _CLOCK_TOLERANCE
+
+    def look(self) -> Arrived:
+        """Counts what is there."""
+        warehouse, run_id = self._sources.warehouse, self._manifest.run_id
+        self._sending.refresh()
+        result = warehouse.query(
+            "SELECT COUNT(*) FROM transactions WHERE run_id = :run_id", {"run_id": run_id}
+        )
+        rows = int(result.rows[0][0])
+        rejects = sum(count_rejects(warehouse, self._since).values())
+        passed = rows != self._sending.count() and self._passed()
+        return Arrived(rows, rejects, stored_alert_counts(warehouse, run_id), passed)
+
+    def awaited(self, arrived: Arrived) -> Awaited:
+        """What should be there, given the rows that are."""
+        count = self._sending.count()
+        unfinished = self._sending.result is None and not self._sending.at_work
+        if not (arrived.rows >= count or arrived.passed or unfinished):
+            return Awaited(count, {})
+        if self._expected_alerts[0] != arrived.rows:
+            counts = {
+                rule.name: len(expected_alerts(self._sources.warehouse, rule, self._manifest.run_id))
+                for rule in self._sources.rules
+            }
+            self._expected_alerts = (arrived.rows, counts)
+        return Awaited(count, self._expected_alerts[1])
+
+    def _passed(self) -> bool:
+        """Whether the loader has dealt with the last record that each shard took from this run."""
+        marks = self._sending.marks
+        if not marks or not self._sources.in_order:
+            return False
+        result = self._sources.warehouse.query(
+            "SELECT shard_id, MAX(LPAD(sequence_number, 60, '0')) FROM ("
+            "SELECT shard_id, sequence_number FROM transactions WHERE run_id = :run_id UNION ALL "
+            "SELECT shard_id, sequence_number FROM rejected_transactions "
+            "WHERE stream = :stream AND arrived_at >= :since"
+            ") AS records GROUP BY shard_id",
+            {
+                "run_id": self._manifest.run_id,
+                "stream": self._sources.names.stream,
+                "since": self._since,
+            },
+        )
+        reached = {str(shard_id): int(sequence) for shard_id, sequence in result.rows}
+        return all(reached.get(shard_id, -1) >= int(sequence) for shard_id, sequence in marks.items())
+
+
+def _rejects(sources: Sources, manifest: Manifest, rows: RowProof) -> RejectProof:
+    since = manifest.created_at.astimezone(UTC).replace(tzinfo=None) - _CLOCK_TOLERANCE
+    by_reason = count_rejects(sources.warehouse, since)
+    run = manifest.run_id.encode()
+    looked_at = newest_rejects(
+        sources.warehouse, limit=_REJECTS_LOOKED_AT, since=since, at_most_bytes=_OWN_EVENT_BYTES
+    )
+    own = [reject for reject in looked_at if run in reject.payload]
+    stored_before = set(rows.elsewhere.ids)
+    explained = (
+        sum(
+            reject.reason == "id_reused" and any(each.encode() in reject.payload for each in stored_before)
+            for reject in own
+        )
+        if stored_before
+        else 0
+    )
+    return RejectProof(tuple(own), explained, sum(by_reason.values()) - len(own), by_reason)
+
+
+def _dead_letters(sources: Sources, manifest: Manifest) -> DeadLetterProof:
+    s3: Any = sources.target.client("s3")
+    run = manifest.run_id.encode()
+    letters = list(
+        list_dead_letters(s3, sources.store.bucket, manifest.created_at.astimezone(UTC) - _CLOCK_TOLERANCE)
+    )
+    return DeadLetterProof(
+        batches=len(letters),
+        records=sum(letter.batch_size for letter in letters),
+        own=sum(any(run in record for record in letter.records) for letter in letters),
+        conditions=tuple(sorted({letter.condition or "unknown" for letter in letters})),
+        keys=tuple(letter.key for letter in letters[:20]),
+    )
+
+
+def _judged(proof: Proof) -> Proof:
+    from dataclasses import replace
+
+    return replace(proof, differences=tuple(_differences(proof)))
+
+
+def _differences(proof: Proof) -> list[str]:
+    """Every difference as a clause; empty where all is equal."""
+    found = []
+    rows = proof.rows
+    if not proof.finished:
+        found.append("the run is unfinished: the same send continues it")
+    for finding, what in (
+        (rows.missing, "missing"),
+        (rows.extra, "extra"),
+        (rows.changed, "changed"),
+        (rows.duplicate, "duplicate"),
+    ):
+        if finding:
+            found.append(f"{finding.count:,} {what} {'row' if finding.count == 1 else 'rows'}")
+    for rule in proof.rules:
+        for finding, what in (
+            (rule.missing, "missing"),
+            (rule.extra, "extra"),
+            (rule.duplicate, "duplicate"),
+        ):
+            if finding:
+                plural = "alert" if finding.count == 1 else "alerts"
+                found.append(f"{finding.count:,} {what} {rule.rule} {plural}")
+    unexplained = len(proof.rejects.own) - proof.rejects.explained
+    if unexplained > 0:
+        found.append(f"{unexplained:,} records of this run were rejected")
+    if proof.dead_letters.own:
+        found.append(f"{proof.dead_letters.own:,} failed batches hold records of this run")
+    return found
