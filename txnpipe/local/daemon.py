@@ -60,7 +60,7 @@ class Daemon:
 
     def run(self) -> None:
         """Serves until it is told to stop. The caller holds the lock."""
-        from txnpipe.local.moto_control_plane.application import MotoApplication
+        from txnpipe.local.moto_control_plane.application import MotoControlPlane
 
         leftovers.end(self._home)
         _empty(self._home.temporary)
@@ -75,10 +75,23 @@ class Daemon:
             options=self._options,
         )
         self._publish("starting")
-        moto = MotoApplication()
-        server = ApiServer(Guard(keys.access_key_id), moto)
+        self._moto = MotoControlPlane(self._home.state("moto"))
+        server = ApiServer(Guard(keys.access_key_id), self._moto)
         server.add(ControlService(self.status, lambda: self._ready))
-        context = LocalContext(
+        listening = Listening(server, listener)
+        try:
+            self._moto.start()
+            self._start_parts(server, listening, self._context(keys))
+            self._ready = True
+            self._publish("ready")
+            log.info("ready on %s", self._runtime.endpoint_url)
+            while not self._stopping.wait(TICK_S):
+                self._note_processes()
+        finally:
+            self._stop(listening)
+
+    def _context(self, keys: credentials.LocalCredentials) -> LocalContext:
+        return LocalContext(
             home=self._home.root,
             endpoint_url=self._runtime.endpoint_url,
             access_key_id=keys.access_key_id,
@@ -87,29 +100,25 @@ class Daemon:
             flink_heap_mb=self._options.flink_heap_mb,
             client=_clients(self._runtime.endpoint_url, keys),
         )
-        listening = Listening(server, listener)
-        try:
-            built = build_parts(context)
-            starts: list[tuple[Part, list[Callable[[], None]]]] = [
-                (part, [server.add(service, started=False) for service in services])
-                for part, services in built
-            ]
-            listening.start()
-            for part, opened in starts:
-                began = time.monotonic()
-                self._parts.append(part)
-                part.start()
-                for open_service in opened:
-                    open_service()
-                log.info("%s started in %.2f s", part.name, time.monotonic() - began)
-                self._note_processes()
-            self._ready = True
-            self._publish("ready")
-            log.info("ready on %s", self._runtime.endpoint_url)
-            while not self._stopping.wait(TICK_S):
-                self._note_processes()
-        finally:
-            self._stop(listening)
+
+    def _start_parts(self, server: ApiServer, listening: Listening, context: LocalContext) -> None:
+        """Starts the parts in order. Requests to a part that has not started wait for it.
+
+        The server listens meanwhile: a part may start functions or jobs that call the APIs of earlier parts.
+        """
+        starts: list[tuple[Part, list[Callable[[], None]]]] = [
+            (part, [server.add(service, started=False) for service in services])
+            for part, services in build_parts(context)
+        ]
+        listening.start()
+        for part, opened in starts:
+            began = time.monotonic()
+            self._parts.append(part)
+            part.start()
+            for open_service in opened:
+                open_service()
+            log.info("%s started in %.2f s", part.name, time.monotonic() - began)
+            self._note_processes()
 
     def status(self) -> dict[str, Any]:
         """What runs: parts with their processes and ports."""
@@ -120,6 +129,7 @@ class Daemon:
             "state": self._runtime.state,
             "endpoint_url": self._runtime.endpoint_url,
             "options": vars(self._options),
+            "not_kept": self._moto.unsavable,
             "parts": [
                 {
                     "name": part.name,
@@ -150,6 +160,7 @@ class Daemon:
                 log.exception("%s did not stop in order", part.name)
             log.info("%s stopped in %.2f s", part.name, time.monotonic() - began)
         listening.stop()
+        self._moto.stop()
         leftovers.end(self._home)
         self._home.runtime_file.unlink(missing_ok=True)
         log.info("stopped")

@@ -191,6 +191,7 @@ class Listening:
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,
         )
+        self._listener = listener
         self._thread = threading.Thread(target=self._run, name="api-server", daemon=True)
 
     def start(self) -> None:
@@ -202,6 +203,9 @@ class Listening:
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Closes the listener and waits for answers under way, at most `timeout_s` seconds."""
+        if not self._thread.is_alive():
+            self._listener.close()
+            return
         from waitress import wasyncore
 
         server = self._server

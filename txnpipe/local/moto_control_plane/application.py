@@ -1,12 +1,17 @@
-"""Runs moto's web application: one typed answer per request, saved before it is given."""
+"""moto behind the API server: one call at a time, its changes on disk before it is answered."""
 
 from __future__ import annotations
 
 import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from txnpipe.local.moto_control_plane.backends import Tracker
+from txnpipe.local.moto_control_plane.gate import Gate
+from txnpipe.local.moto_control_plane.operations import operation_of
+from txnpipe.local.moto_control_plane.persistence import LateSaver, StateStore
 from txnpipe.local.part import ACCOUNT
 from txnpipe.local.server import UnknownOperation, WsgiEnvironment
 from txnpipe.local.service import Response
@@ -15,6 +20,8 @@ ENVIRONMENT = {
     "MOTO_ACCOUNT_ID": ACCOUNT,
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
     "MOTO_DISABLE_GLOBAL_CORS": "true",
+    # 1,300 machine images take 100 MB and nearly a second, and nothing here starts a machine.
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
 }
 """moto reads these when it is imported."""
 
@@ -33,31 +40,90 @@ def import_moto() -> None:
     moto.backends.list_of_moto_modules = lambda: services
 
 
-class MotoApplication:
-    """moto's WSGI application as the API server's fallback."""
+class MotoControlPlane:
+    """moto as the API server's fallback. Made once per process: it changes moto's classes."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
         import_moto()
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from txnpipe.local.moto_control_plane import hooks
 
-        self._application = DomainDispatcherApplication(create_backend_app)
-        # Two hundred regular expressions decide which service a host name means; there are few names.
-        self._application.get_backend_for_host = functools.lru_cache(maxsize=1024)(
-            self._application.get_backend_for_host
-        )
+        self._gate = Gate()
+        self._tracker = Tracker()
+        self._tracker.install()
+        hooks.install(self._gate)
+        self._store = StateStore(directory)
+        self._saver = LateSaver(self._store, self._gate, self._tracker)
+        self._application = _make_application()
+
+    @property
+    def unsavable(self) -> list[str]:
+        """Services whose state will not survive a restart, and why."""
+        return self._store.unsavable
+
+    def start(self) -> None:
+        """Brings the saved state back. Raises TxnpipeError."""
+        with self._gate.alone(), self._tracker.collecting(only_new=True):
+            self._store.restore()
+        self._saver.start()
+
+    def stop(self) -> None:
+        """Saves what is not saved yet."""
+        self._saver.stop()
+        self._store.close()
 
     def answer(self, environ: WsgiEnvironment, service: str) -> Response:
-        """Answers a request. Raises UnknownOperation."""
+        """Answers a request. Raises UnknownOperation; OSError where its changes cannot be saved."""
         # Object keys may hold encoded slashes and percent signs: moto needs the path as it was sent.
         environ["RAW_URI"] = environ.get("REQUEST_URI", environ["PATH_INFO"])
+        operation = operation_of(environ, service)
+        if operation.invokes:
+            # Runs for as long as a function does. What it changes in moto is saved by the late saver.
+            return self._call(environ, service)
+        with self._gate.alone(), self._tracker.collecting(only_new=operation.reads) as changed:
+            try:
+                return self._call(environ, service)
+            finally:
+                # A call that fails may have changed something before it failed.
+                if operation.deferred:
+                    self._tracker.add_unattended(changed)
+                else:
+                    self._save(changed)
+
+    def _save(self, changed: set[Any]) -> None:
+        try:
+            self._store.save(changed)
+        except BaseException:
+            self._tracker.add_unattended(changed)
+            raise
+
+    def _call(self, environ: WsgiEnvironment, service: str) -> Response:
         try:
             status, headers, body = _run(self._application, environ)
         except NotImplementedError as error:
             raise UnknownOperation(str(error) or "This call is not implemented.") from error
         content_type = headers.pop("content-type", "")
-        if status >= 400 and content_type.startswith("text/html"):
+        if status >= 400 and body[:14].lower() == b"<!doctype html":
+            # The web framework's own page for a path that moto does not know.
             raise UnknownOperation(f"The local cloud has no such call of {service or 'any service'}.")
         return Response(status, body, content_type or "application/octet-stream", headers)
+
+
+def _make_application() -> Callable[..., Any]:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    application = DomainDispatcherApplication(create_backend_app)
+    find = application.get_backend_for_host
+
+    # Two hundred regular expressions decide which service a host name means; there are few names.
+    @functools.lru_cache(maxsize=1024)
+    def find_once(host: str | None) -> Any:
+        backend = find(host)
+        if backend is None and host is not None:
+            raise NotImplementedError(f"The local cloud has no service at {host}.")
+        return backend
+
+    application.get_backend_for_host = find_once
+    return application  # type: ignore[no-any-return]
 
 
 def _run(application: Callable[..., Any], environ: WsgiEnvironment) -> tuple[int, dict[str, str], bytes]:

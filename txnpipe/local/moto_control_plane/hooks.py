@@ -1,0 +1,125 @@
+"""The places where we reach into moto, each with what moto does there and what we need.
+
+A test holds moto to every one of them, so that another version of it fails there and not in a pipeline.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from txnpipe.local.moto_control_plane.gate import Gate
+
+log = logging.getLogger(__name__)
+
+_DELIVERY_TIMEOUT_S = 15.0
+"""SNS waits as long for an HTTP endpoint (SNS developer guide, message delivery)."""
+_DELIVERY_ATTEMPTS = 3
+"""SNS's default policy: three retries with 20 s between them; here the first attempt and two retries."""
+_DELIVERY_PAUSE_S = 5.0
+
+
+def install(gate: Gate) -> None:
+    """Installs all hooks, once per process."""
+    _forget_instances()
+    _forget_visits()
+    _leave_the_gate_while_waiting(gate)
+    _deliver_to_web_endpoints_later()
+    _sign_with_one_key()
+
+
+def _forget_instances() -> None:
+    """moto keeps every object it ever made alive, for its dashboard. Ours is closed."""
+    from moto.core.common_models import BaseModel
+
+    def new(cls: type, *_arguments: Any, **_named: Any) -> Any:
+        return object.__new__(cls)
+
+    BaseModel.__new__ = new
+
+
+def _forget_visits() -> None:
+    """moto notes in IAM who called, on every call. The guard lets one key in, and IAM does not know it."""
+    import moto.iam.models
+
+    moto.iam.models.mark_account_as_visited = lambda **_: None
+
+
+def _leave_the_gate_while_waiting(gate: Gate) -> None:
+    """A long poll of a queue waits inside moto, and a queue's event source mapping runs a function there."""
+    from moto.awslambda.models import LambdaBackend
+    from moto.sqs.models import Queue
+
+    wait_for_messages, send_sqs_batch = Queue.wait_for_messages, LambdaBackend.send_sqs_batch
+
+    def wait_outside(self: Any, timeout: int) -> None:
+        with gate.released():
+            wait_for_messages(self, timeout)
+
+    def send_outside(self: Any, function_arn: str, messages: Any, queue_arn: str) -> Any:
+        with gate.released():
+            return send_sqs_batch(self, function_arn, messages, queue_arn)
+
+    Queue.wait_for_messages = wait_outside
+    LambdaBackend.send_sqs_batch = send_outside
+
+
+def _deliver_to_web_endpoints_later() -> None:
+    """moto posts to a topic's HTTP endpoints inside Publish, and fails with them. SNS does it afterwards."""
+    from moto.sns.models import Subscription
+
+    publish = Subscription.publish
+    deliveries = _Deliveries()
+
+    def publish_later(self: Any, *arguments: Any, **named: Any) -> None:
+        if self.protocol in ("http", "https"):
+            deliveries.add(lambda: publish(self, *arguments, **named))
+        else:
+            publish(self, *arguments, **named)
+
+    Subscription.publish = publish_later
+
+
+class _Deliveries:
+    """Posts in one thread, in order, with retries; what still fails is logged and dropped, as SNS does."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._started = threading.Event()
+
+    def add(self, delivery: Callable[[], None]) -> None:
+        if not self._started.is_set():
+            self._started.set()
+            threading.Thread(target=self._run, name="sns-deliveries", daemon=True).start()
+        self._queue.put(delivery)
+
+    def _run(self) -> None:
+        import time
+
+        while True:
+            delivery = self._queue.get()
+            for attempt in range(_DELIVERY_ATTEMPTS):
+                try:
+                    delivery()
+                    break
+                except Exception as error:
+                    log.warning("a subscriber could not be reached: %s", error)
+                    if attempt + 1 < _DELIVERY_ATTEMPTS:
+                        time.sleep(_DELIVERY_PAUSE_S)
+
+
+def _sign_with_one_key() -> None:
+    """moto makes an RSA key for each subscription; making one takes up to half a second."""
+    from functools import lru_cache
+
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from moto.sns.models import Subscription
+
+    @lru_cache
+    def one_key() -> Any:
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    Subscription.private_key = lambda _self: one_key()
