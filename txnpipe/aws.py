@@ -33,10 +33,14 @@ class Credentials:
 
 @dataclass(frozen=True)
 class FunctionPlatform:
-    """What a function's zip must match: Python version ("3.13") and architecture ("x86_64", "arm64")."""
+    """What a function's zip must match: Python version ("3.13") and architecture ("x86_64", "arm64").
+
+    `this_machine`: the functions run here, whatever the system, and not on Lambda's Linux.
+    """
 
     python: str
     architecture: str
+    this_machine: bool = False
 
 
 @dataclass(frozen=True)

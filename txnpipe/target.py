@@ -44,8 +44,11 @@ def _local(settings: Settings) -> Target:
         profile=None,
         warehouse_access="direct" if settings.warehouse.access == "auto" else settings.warehouse.access,
         sslmode="prefer",
-        functions=_platform(
-            settings, f"{sys.version_info.major}.{sys.version_info.minor}", _machine_architecture()
+        functions=replace(
+            _platform(
+                settings, f"{sys.version_info.major}.{sys.version_info.minor}", _machine_architecture()
+            ),
+            this_machine=True,
         ),
         batch_window_seconds=_batch_window(settings, 0),
         checkpoint_interval_ms=1000,

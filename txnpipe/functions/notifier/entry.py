@@ -1,0 +1,93 @@
+"""The handler that Lambda calls, and the one line it logs. Environment: TOPIC_ARN."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from txnpipe.functions.alerts import parse_alert
+from txnpipe.functions.log import write_line
+from txnpipe.functions.notifier.message import batch_entry
+from txnpipe.functions.notifier.publish import publish
+from txnpipe.functions.records import StreamRecord, read_batch
+from txnpipe.transactions import InvalidTransaction
+
+Failures = dict[str, list[dict[str, str]]]
+
+
+class Context(Protocol):
+    """What is used of Lambda's context object."""
+
+    aws_request_id: str
+
+
+_warm: list[Any] = []
+"""The SNS client of this process, once it was needed."""
+
+
+def handler(event: Mapping[str, Any], context: Context) -> Failures:
+    """Publishes the alerts of one batch; reports the record to resume at where that was not possible."""
+    if not _warm:
+        _warm.append(_sns())
+    return notify(event, _warm[0], os.environ["TOPIC_ARN"], context.aws_request_id)
+
+
+def notify(event: Mapping[str, Any], client: Any, topic_arn: str, request_id: str) -> Failures:
+    """What the handler does, with the client and the topic given. Raises what boto3 raises."""
+    batch = read_batch(event)
+    entries: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    invalid = 0
+    for record in batch.records:
+        try:
+            alert = parse_alert(record.data)
+        except InvalidTransaction as error:
+            invalid += 1
+            _warn("record is no alert, passed over", record, request_id, reason=error.reason)
+            continue
+        if alert.alert_id not in seen:
+            seen.add(alert.alert_id)
+            entries.append(batch_entry(alert, record.sequence_number))
+    if not batch.records:
+        return {"batchItemFailures": []}
+    published = publish(client, topic_arn, entries)
+    by_number = {record.sequence_number: record for record in batch.records}
+    for number, cause in published.refused.items():
+        _warn("alert refused by the topic, given up", by_number[number], request_id, error=cause)
+    write_line(
+        "ERROR" if published.resume_at else "INFO",
+        "alerts not all published, the rest will be retried" if published.resume_at else "alerts published",
+        request_id=request_id,
+        stream=batch.stream,
+        shard_id=batch.records[0].shard_id,
+        records=len(batch.records),
+        published=len(published.delivered),
+        duplicates=len(batch.records) - invalid - len(entries),
+        invalid=invalid,
+        refused=len(published.refused),
+        **({"resume_at": published.resume_at, "error": published.error} if published.resume_at else {}),
+    )
+    failed = [{"itemIdentifier": published.resume_at}] if published.resume_at else []
+    return {"batchItemFailures": failed}
+
+
+def _warn(message: str, record: StreamRecord, request_id: str, **fields: str) -> None:
+    write_line(
+        "WARN",
+        message,
+        request_id=request_id,
+        shard_id=record.shard_id,
+        sequence_number=record.sequence_number,
+        **fields,
+    )
+
+
+def _sns() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "sns",
+        config=Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3}),
+    )
