@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ class LocalContext:
     endpoint_url: where the API server listens; it answers only after all parts have started.
     access_key_id, secret_access_key: the installation's key; every request to the API server must carry it.
     client: makes a boto3 client of the local cloud: `client("s3", "us-east-1")`.
+    moto_gate: held by a part's own threads while they touch moto's objects; moto's calls hold it already.
     """
 
     home: Path
@@ -28,6 +30,7 @@ class LocalContext:
     enforce_limits: bool
     flink_heap_mb: int
     client: Callable[[str, str], Any]
+    moto_gate: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ def reachable_installation(installation: Installation, account: Account, copies:
     with _COPYING:
         if not (copy / "complete").exists():
             shutil.rmtree(copy, ignore_errors=True)
+            copy.mkdir(mode=0o700, parents=True)
+            copy.chmod(0o755)  # whatever the umask says
             for directory in ("bin", "lib", "share"):
                 shutil.copytree(installation.bin.parent / directory, copy / directory, symlinks=True)
             (copy / "complete").touch()

@@ -205,6 +205,24 @@ class PostgresServer:
         self._child = None
         self._postmaster = None
 
+    def copy_data(self, target: Path) -> None:
+        """A consistent copy of the running server's directory, from which another can be started.
+
+        `target` must not exist. Raises TxnpipeError (ENVIRONMENT).
+        """
+        target.mkdir(mode=0o700)
+        if self._account.switch:
+            os.chown(target, os.geteuid(), self._account.gid)
+            target.chmod(0o710)
+        (target / "data").mkdir(mode=0o700)
+        if self._account.switch:
+            os.chown(target / "data", self._account.uid, self._account.gid)
+        command = ["-D", str(target / "data"), "-h", HOST, "-p", str(self._port), "-U", SUPERUSER]
+        command += ["--wal-method", "fetch", "--checkpoint", "fast"]
+        self._run("pg_basebackup", command, {"PGPASSWORD": self.superuser_password})
+        _write_private(target / "superuser.password", self.superuser_password)
+        write_json(target / "server.json", self._saved() | {"port": 0})
+
     def remove(self) -> None:
         """Stops it and deletes everything it had, the log as well."""
         self.stop()
@@ -237,7 +255,9 @@ class PostgresServer:
             self._installation = reachable_installation(found, self._account, self.directory.parent)
         return self._installation
 
-    def _run(self, program: str, arguments: list[str]) -> None:
+    def _run(self, program: str, arguments: list[str], variables: dict[str, str] | None = None) -> None:
+        options = self._account.spawn_options()
+        options["env"] = options["env"] | (variables or {})
         done = subprocess.run(
             [str(self._programs().bin / program), *arguments],
             check=False,
@@ -245,8 +265,8 @@ class PostgresServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
-            **self._account.spawn_options(),
+            timeout=600,
+            **options,
         )
         if done.returncode != 0:
             raise TxnpipeError(
@@ -263,7 +283,8 @@ class PostgresServer:
         if sys.platform == "linux":
             settings["recovery_init_sync_method"] = "'syncfs'"
         self._write_owned("postgresql.conf", "".join(f"{key} = {value}\n" for key, value in settings.items()))
-        self._write_owned("pg_hba.conf", f"host all all {HOST}/32 scram-sha-256\n")
+        access = f"{HOST}/32 scram-sha-256\n"
+        self._write_owned("pg_hba.conf", f"host all all {access}host replication {SUPERUSER} {access}")
         self._write_owned("postgresql.auto.conf", "")
 
     def _write_owned(self, name: str, text: str) -> None:
