@@ -157,7 +157,7 @@ def _tagged(graph: Graph) -> tuple[str, ...]:
 
 
 def _is_named(arn: str, graph: Graph) -> bool:
-    """Whether a deterministic name accounts for this ARN. Final snapshots are kept on purpose and count, too."""
+    """Whether a deterministic name accounts for this ARN. So does a final snapshot, kept on purpose."""
     if ":snapshot:" in arn:
         return True
     return any(_ends_with(arn, name) for name in {resource.name for resource in graph})

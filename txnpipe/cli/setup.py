@@ -1,0 +1,94 @@
+"""`txnpipe setup`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from txnpipe.cli.frame import Invocation, command
+
+if TYPE_CHECKING:
+    from txnpipe.deploy.graph import Graph
+
+
+@command(needs_target=True)
+def setup(
+    run: Invocation,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing an account.")] = False,
+) -> None:
+    """Create the pipeline, or bring it up to the configuration. Safe to run again, also after a kill.
+
+    txnpipe setup
+
+    txnpipe setup --pipeline staging
+
+    txnpipe setup --target aws --yes
+    """
+    from txnpipe.cli.deployment import headline, pipeline_graph, show_plan, shown
+    from txnpipe.deploy.apply import apply, lock_of
+    from txnpipe.deploy.plan import make_plan
+
+    started = time.monotonic()
+    graph = pipeline_graph(run)
+    run.out.say(headline(run))
+    with run.out.status("Reading what is there …"):
+        lock_of(graph, "setup").check()
+        planned = make_plan(graph)
+    show_plan(run.out.say, planned)
+    if not planned.empty and run.target.asks_first and not yes:
+        run.out.confirm(f"Change account {run.names.account}, region {run.names.region}? This costs money.")
+    with shown(run.out, len(planned.work)) as listener:
+        applied = apply(graph, planned, listener)
+    seconds = time.monotonic() - started
+    where = _where(run, graph)
+    run.out.result(
+        "setup",
+        {
+            "pipeline": run.names.pipeline,
+            "target": run.target.name,
+            "account": run.names.account,
+            "region": run.names.region,
+            "seconds": round(seconds, 1),
+            "changes": [change.as_json() for change in applied.changes],
+            **where,
+        },
+    )
+    _summary(run, seconds, where)
+
+
+def _where(run: Invocation, graph: Graph) -> dict[str, Any]:
+    """Where things can be reached now."""
+    from txnpipe.aws import translated
+    from txnpipe.resources.warehouse import endpoint
+
+    with translated("find", "the warehouse's address"):
+        address = endpoint(graph.cloud)
+    return {
+        "endpoint_url": run.target.endpoint_url,
+        "stream": run.names.stream,
+        "alert_stream": run.names.alert_stream,
+        "topic_arn": run.names.topic_arn,
+        "bucket": run.names.bucket,
+        "warehouse": {
+            "host": address[0] if address else None,
+            "port": address[1] if address else None,
+            "database": run.settings.warehouse.database,
+        },
+    }
+
+
+def _summary(run: Invocation, seconds: float, where: dict[str, Any]) -> None:
+    warehouse = where["warehouse"]
+    rows = [
+        ("stream", where["stream"]),
+        ("warehouse", f"{warehouse['host']}:{warehouse['port']}/{warehouse['database']}"),
+        ("alerts", where["topic_arn"]),
+        ("bucket", where["bucket"]),
+    ]
+    if where["endpoint_url"]:
+        rows.append(("AWS APIs", where["endpoint_url"]))
+    run.out.say(f"[green]Ready[/green] after {seconds:.1f} s.")
+    run.out.table(None, ("what", "where"), rows)
+    run.out.say("Next: [bold]txnpipe send --count 1000[/bold], then [bold]txnpipe verify[/bold]")
