@@ -1,8 +1,8 @@
 """Compares the stored alerts with the ones that the rules ask for.
 
 What the rules ask for comes from sql/verify: an independent query over the stored transactions, so that
-chance hits and real input are covered, too. The generator's labels say in addition how good a rule is at finding
-what was planted.
+chance hits and real input are covered, too. The generator's labels say in addition how good a rule is at
+finding what was planted.
 """
 
 from __future__ import annotations

@@ -61,16 +61,21 @@ def describe(client: Any, stream: str) -> StreamState:
     return StreamState(summary["StreamStatus"], summary["OpenShardCount"], mode)
 
 
+def check_target(target: int) -> None:
+    """Raises TxnpipeError (USAGE) for a number of shards that no stream can have."""
+    if not 1 <= target <= MAX_SHARDS:
+        raise usage_error(
+            f"A stream cannot have {target} shards.", f"Pass a number from 1 to {MAX_SHARDS:,} to --shards."
+        )
+
+
 def plan(client: Any, stream: str, target: int) -> Plan:
     """The steps to `target` shards. Changes nothing.
 
     Raises TxnpipeError: USAGE (no such number of shards, an on-demand stream), LIMIT (more than the account
     may have, more steps than a day allows), NOT_FOUND.
     """
-    if not 1 <= target <= MAX_SHARDS:
-        raise usage_error(
-            f"A stream cannot have {target} shards.", f"Pass a number from 1 to {MAX_SHARDS:,} to --shards."
-        )
+    check_target(target)
     state = describe(client, stream)
     if state.mode != "PROVISIONED":
         raise usage_error(
@@ -116,7 +121,7 @@ def walk(
     """
     changes = 0
     while True:
-        state = _settled(client, stream, timeout_s, clock, sleep, on_wait)
+        state = settled(client, stream, timeout_s, clock, sleep, on_wait)
         steps = reshard_path(state.shards, target)
         if not steps:
             return changes
@@ -162,14 +167,16 @@ def _account_limit(client: Any, stream: str) -> tuple[int | None, int | None]:
     return limits.get("ShardLimit"), limits.get("OpenShardCount")
 
 
-def _settled(
+def settled(
     client: Any,
     stream: str,
-    timeout_s: float,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-    on_wait: Callable[[float], None] | None,
+    timeout_s: float = STEP_TIMEOUT_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    on_wait: Callable[[float], None] | None = None,
 ) -> StreamState:
+    """Waits until no change is under way. Raises TxnpipeError: NOT_FOUND, TIMEOUT."""
+
     def active() -> StreamState | None:
         state = describe(client, stream)
         return state if state.status == "ACTIVE" else None

@@ -90,11 +90,6 @@ def rows(chunks: Iterator[bytes | None], form: Format, position: Position) -> It
     return _json_rows(lines) if form == "json" else _csv_rows(lines, position)
 
 
-def guess_format(name: str) -> Format:
-    """csv for a name that ends so, else JSON lines."""
-    return "csv" if name.lower().endswith(".csv") else "json"
-
-
 class _Line(NamedTuple):
     number: int
     ends_at: int

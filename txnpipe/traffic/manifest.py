@@ -126,6 +126,33 @@ def generated_run(
     )
 
 
+def input_run(
+    *,
+    run_id: str,
+    pipeline: str,
+    input_name: str,
+    now: datetime,
+    rate: float | None = None,
+    stream: str = "",
+    shards: tuple[Span, ...] = (),
+) -> Manifest:
+    """The manifest of a run that reads `input_name` ("-" for standard input), as CSV where it is named so."""
+    return Manifest(
+        run_id=run_id,
+        pipeline=pipeline,
+        source="input",
+        count=None,
+        seed=0,
+        start=now,
+        created_at=now,
+        input_name=input_name,
+        input_format="csv" if input_name.lower().endswith(".csv") else "json",
+        rate=rate,
+        stream=stream,
+        shards=shards,
+    )
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     """JSON, indented: people look at it in the bucket."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2)

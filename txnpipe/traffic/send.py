@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -192,8 +191,3 @@ class _Keeper:
 
 def _unheard(progress: Progress) -> None:
     _ = progress
-
-
-def input_name(path: str, directory: str) -> str:
-    """How a run remembers its input: "-" for standard input, else the absolute path."""
-    return "-" if path == "-" else os.path.normpath(os.path.join(directory, path))  # noqa: PTH118 - of text

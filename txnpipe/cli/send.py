@@ -1,0 +1,244 @@
+"""`txnpipe send`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from txnpipe.cli.frame import Invocation, command
+from txnpipe.errors import ExitCode, usage_error
+
+if TYPE_CHECKING:
+    from txnpipe.traffic.manifest import Manifest, Span
+    from txnpipe.traffic.send import Job, Sent
+    from txnpipe.traffic.sender import Progress
+
+DEFAULT_COUNT = 1000
+DEFAULT_SEED = 1
+SHOWN_LINES = 10
+
+
+@command()
+def send(
+    run: Invocation,
+    count: Annotated[
+        int | None, typer.Option(help=f"Synthetic transactions to send (default: {DEFAULT_COUNT:,}).")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Records per second (default: as fast as the stream takes them).")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help=f"Seed of the synthetic transactions (default: {DEFAULT_SEED})."),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="Send this file instead: JSON lines, or CSV with a header. - is standard input."),
+    ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start another run even if the same one is unfinished.")
+    ] = False,
+) -> ExitCode | None:
+    """Send transactions: synthetic ones, or your own.
+
+    txnpipe send --count 1000
+
+    txnpipe send --count 20000 --rate 500 --seed 7
+
+    txnpipe send --file transactions.jsonl
+
+    generate-transactions | txnpipe send --file -
+
+    One send is one run; txnpipe verify proves it. The same command after a stop continues its run. Lines of a
+    file that are no valid transactions are not sent but listed. Exit code 0: every record was acknowledged
+    and every line was sent.
+    """
+    from txnpipe.traffic.runs import RunStore
+    from txnpipe.traffic.send import choose
+    from txnpipe.traffic.send import send as send_run
+    from txnpipe.traffic.stream import KinesisStream
+
+    _check(count, rate, seed, file)
+    stream = KinesisStream(run.target, run.names.stream)
+    store = RunStore(run.target, run.names.bucket)
+    with _input(run, file) as source:
+        job = choose(store, _wanted(run, count, rate, seed, file, stream.open_shards()), new=new)
+        _announce(run, job)
+        try:
+            with _showing(run, job) as report:
+                sent = send_run(store, stream, job, rate=rate, source=source, report=report)
+        except KeyboardInterrupt:
+            run.out.say(
+                f"\nStopped. Run {job.manifest.run_id} is unfinished: the same command continues it, "
+                "--new starts another."
+            )
+            return ExitCode.INTERRUPTED
+    return _report(run, sent)
+
+
+def _check(count: int | None, rate: float | None, seed: int | None, file: str | None) -> None:
+    from txnpipe.traffic.manifest import MAX_COUNT
+
+    if file is not None and (count is not None or seed is not None):
+        raise usage_error(
+            "--file sends what is in the file; --count and --seed are for synthetic transactions.",
+            "Leave out either --file, or --count and --seed.",
+        )
+    if count is not None and not 1 <= count <= MAX_COUNT:
+        raise usage_error(
+            f"--count is {count}; a run has 1 to {MAX_COUNT:,} transactions.",
+            "Pass such a number to --count.",
+        )
+    if rate is not None and not 0 < rate <= 10_000_000:
+        raise usage_error(f"--rate is {rate:g}; it must be above 0.", "Pass records per second to --rate.")
+    if seed is not None and not 0 <= seed < 1 << 64:
+        raise usage_error(f"--seed is {seed}; it must be 0 to 2^64 - 1.", "Pass such a number to --seed.")
+
+
+@contextlib.contextmanager
+def _input(run: Invocation, file: str | None) -> Iterator[BinaryIO | None]:
+    if file is None:
+        yield None
+    elif file == "-":
+        buffer: BinaryIO = getattr(run.environment.stdin, "buffer")  # noqa: B009 - TextIO does not promise one
+        yield buffer
+    else:
+        path = run.environment.directory / file
+        try:
+            opened = path.open("rb")
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise usage_error(
+                f"{file} cannot be read: {error.strerror}.", "Pass a JSON-lines or CSV file to --file."
+            ) from error
+        with opened:
+            yield opened
+
+
+def _wanted(
+    run: Invocation,
+    count: int | None,
+    rate: float | None,
+    seed: int | None,
+    file: str | None,
+    shards: tuple[Span, ...],
+) -> Manifest:
+    """The manifest of the run that this command would start."""
+    from txnpipe.traffic.manifest import generated_run, input_run, new_run_id, utc_now
+
+    now = utc_now()
+    common: dict[str, Any] = {
+        "run_id": new_run_id(now),
+        "pipeline": run.settings.pipeline,
+        "now": now,
+        "rate": rate,
+        "stream": run.names.stream,
+        "shards": shards,
+    }
+    if file is None:
+        return generated_run(
+            count=count or DEFAULT_COUNT, seed=DEFAULT_SEED if seed is None else seed, **common
+        )
+    name = file if file == "-" else str(Path(run.environment.directory / file).resolve())
+    return input_run(input_name=name, **common)
+
+
+def _announce(run: Invocation, job: Job) -> None:
+    from rich.markup import escape
+
+    manifest = job.manifest
+    named = "standard input" if manifest.input_name == "-" else escape(manifest.input_name or "")
+    what = f"{manifest.count:,} transactions" if manifest.count is not None else named
+    pace = f" at {manifest.rate:g}/s" if manifest.rate else ""
+    if job.earlier is not None:
+        run.out.say(
+            f"Continuing run [bold]{manifest.run_id}[/bold] ({what}) at record {job.start:,}; "
+            "--new starts another."
+        )
+    else:
+        shards = f"{len(manifest.shards)} shard{'s' if len(manifest.shards) != 1 else ''}"
+        run.out.say(f"Run [bold]{manifest.run_id}[/bold]: {what}{pace} into {manifest.stream} ({shards})")
+
+
+@contextlib.contextmanager
+def _showing(run: Invocation, job: Job) -> Iterator[Callable[[Progress], None]]:
+    """A bar with records, rate and throttling while records are sent; only on a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("sending"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:,.0f}/s"),
+        TextColumn("{task.fields[throttled]}"),
+        TimeRemainingColumn(),
+    )
+    with run.out.progress(*columns) as display:
+        task = display.add_task("send", total=job.manifest.count, completed=job.start, rate=0.0, throttled="")
+
+        def report(progress: Progress) -> None:
+            throttled = f"{progress.throttled:,} throttled" if progress.throttled else ""
+            display.update(
+                task,
+                completed=job.start + progress.acknowledged,
+                rate=progress.rate,
+                throttled=throttled,
+            )
+
+        yield report
+
+
+def _report(run: Invocation, sent: Sent) -> ExitCode:
+    from txnpipe.scaling.path import shards_for
+
+    progress, result = sent.progress, sent.result
+    elapsed = max(progress.elapsed_s, 1e-6)
+    rate = progress.acknowledged / elapsed
+    invalid = result.invalid if result else 0
+    lines = result.invalid_lines if result else ()
+    acknowledged_all = result is not None
+    run.out.result(
+        "send",
+        {
+            "run_id": sent.manifest.run_id,
+            "count": result.count if result else sent.manifest.count,
+            "acknowledged": progress.acknowledged,
+            "all_acknowledged": acknowledged_all,
+            "unacknowledged": list(sent.given_up[:100]),
+            "attempts": progress.attempts,
+            "throttled": progress.throttled,
+            "retried": progress.throttled + progress.failed,
+            "failed_calls": progress.failed_calls,
+            "invalid": invalid,
+            "invalid_lines": [
+                {"line": line.line, "reason": line.reason, "detail": line.detail} for line in lines
+            ],
+            "seconds": round(progress.elapsed_s, 3),
+            "records_per_second": round(rate, 1),
+            "by_shard": progress.by_shard,
+        },
+    )
+    run.out.line(
+        f"{progress.acknowledged:,} records acknowledged in {progress.elapsed_s:.1f} s ({rate:,.0f}/s), "
+        f"{progress.throttled:,} throttled, {progress.failed:,} failed and retried"
+    )
+    for line in lines[:SHOWN_LINES]:
+        run.out.warn(f"line {line.line} was not sent: {line.reason}: {line.detail}")
+    if invalid > min(len(lines), SHOWN_LINES):
+        run.out.warn(f"{invalid:,} lines in all were not sent; --json lists the first {len(lines)}.")
+    if progress.throttled and sent.manifest.rate:
+        shards = shards_for(sent.manifest.rate, 300)
+        if shards > len(progress.by_shard):
+            run.out.say(
+                f"The stream was the limit. For {sent.manifest.rate:g}/s: txnpipe scale --shards {shards}"
+            )
+    if sent.given_up:
+        run.out.warn(
+            f"{len(sent.given_up):,} records were not acknowledged; the same command tries them again."
+        )
+        return ExitCode.DIFFERENCE
+    run.out.say("Next: txnpipe verify")
+    return ExitCode.DIFFERENCE if invalid else ExitCode.OK

@@ -1,0 +1,334 @@
+"""Follows one record through every hop, and says where it stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from txnpipe.aws import error_code, translated
+from txnpipe.operate.alerts import StoredAlert, alerts_of
+from txnpipe.operate.dead_letters import list_dead_letters
+from txnpipe.operate.rejects import Reject, newest_rejects
+from txnpipe.proof.alerts import expected_alerts
+from txnpipe.proof.checksum import CONTENT_COLUMNS, Content, digest, row_content
+from txnpipe.proof.expected import expected_of, run_of
+from txnpipe.proof.verify import Sources
+from txnpipe.traffic.manifest import Manifest, Span
+from txnpipe.traffic.shardmap import hash_key
+from txnpipe.transactions import InvalidTransaction, parse
+
+SEARCHED_RUNS = 10
+"""An id that names no run is looked for in the input of this many newest runs."""
+SEARCH_S = 20.0
+"""How long the stream is searched for a record that is in no table."""
+_REJECTS_LOOKED_AT = 5000
+_MARGIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One station. ok: True arrived, False did not, None cannot be told or does not apply."""
+
+    name: str
+    ok: bool | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The way of one record. stopped_at: the hop that it did not reach, None where it went all the way."""
+
+    transaction_id: str
+    hops: tuple[Hop, ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether any hop has seen the record."""
+        return any(hop.ok for hop in self.hops)
+
+    @property
+    def stopped_at(self) -> str | None:
+        """The first hop that should have been reached and was not."""
+        return next((hop.name for hop in self.hops if hop.ok is False), None)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a record lies in the stream."""
+
+    shard_id: str
+    sequence_number: str
+
+
+@dataclass(frozen=True)
+class _Row:
+    content: Content
+    run_id: str | None
+    arrived_at: datetime
+    stored_at: datetime
+    place: _Place
+
+
+def follow(sources: Sources, transaction_id: str, *, clock: Callable[[], float] = time.monotonic) -> Trace:
+    """Follows one transaction_id. Raises TxnpipeError where a hop cannot be asked."""
+    manifest, content = _sent(sources, transaction_id)
+    rows = _rows(sources, transaction_id)
+    since = manifest.created_at.astimezone(UTC) - _MARGIN if manifest else None
+    rejects = _rejects(sources, transaction_id, since)
+    place = rows[0].place if rows else _reject_place(rejects)
+    if place is None:
+        place = _search(sources, transaction_id, _key(content, transaction_id), since, clock)
+    arrived = rows[0].arrived_at if rows else rejects[0].arrived_at if rejects else None
+    hops = [
+        _sent_hop(manifest, content),
+        _stream_hop(sources, place, arrived),
+        *_stored_hops(sources, rows, rejects, content, transaction_id, since, place),
+    ]
+    if rows:
+        hops += _alert_hops(sources, transaction_id, rows[0].run_id)
+    return Trace(transaction_id, tuple(hops))
+
+
+def _sent(sources: Sources, transaction_id: str) -> tuple[Manifest | None, Content | None]:
+    run_id = run_of(transaction_id)
+    ids = sources.store.ids()
+    candidates = [run_id] if run_id in ids and run_id else ids[:SEARCHED_RUNS]
+    for candidate in candidates:
+        manifest = sources.store.manifest(candidate)
+        content = expected_of(sources.store, manifest).find(transaction_id)
+        if content is not None:
+            return manifest, content
+    return None, None
+
+
+def _sent_hop(manifest: Manifest | None, content: Content | None) -> Hop:
+    if manifest is None or content is None:
+        return Hop("sent", None, "by no run of this pipeline that is remembered; perhaps by another producer")
+    amount = f"{content.cents / 100:,.2f}"
+    when = f"{content.transaction_type} of {amount} at {content.when}"
+    return Hop("sent", True, f"in run {manifest.run_id}: {when}, account {content.account_id or 'none'}")
+
+
+def _stream_hop(sources: Sources, place: _Place | None, arrived: datetime | None) -> Hop:
+    name = sources.names.stream
+    if place is None:
+        return Hop("stream", False, f"not found in {name}: never put, or older than the stream's retention")
+    where = f"{place.shard_id}, sequence number {place.sequence_number}"
+    when = f", arrived {arrived.isoformat(sep=' ')} UTC" if arrived else ""
+    readable = "still readable" if _readable(sources, place) else "no longer readable"
+    return Hop("stream", True, f"{where}{when}; {readable}")
+
+
+def _stored_hops(
+    sources: Sources,
+    rows: list[_Row],
+    rejects: list[Reject],
+    content: Content | None,
+    transaction_id: str,
+    since: datetime | None,
+    place: _Place | None,
+) -> Iterator[Hop]:
+    for reject in rejects:
+        expected_repeat = bool(rows) and reject.reason == "id_reused"
+        text = f"{reject.reason}: {reject.detail} ({reject.shard_id}, {reject.sequence_number})"
+        yield Hop("rejected", None if expected_repeat else False, text)
+    if rows:
+        yield _row_hop(rows, content)
+        return
+    letters = [
+        letter
+        for letter in list_dead_letters(sources.target.client("s3"), sources.store.bucket, since)
+        if any(transaction_id.encode() in record for record in letter.records)
+    ]
+    for letter in letters:
+        yield Hop("on-failure bucket", False, f"{letter.condition} {letter.error}: {letter.key}".strip())
+    if not rejects and not letters:
+        text = "not in transactions; the loader has not got to it yet" if place else "not in transactions"
+        yield Hop("row", False, text)
+
+
+def _row_hop(rows: list[_Row], content: Content | None) -> Hop:
+    if len(rows) > 1:
+        return Hop("row", False, f"stored {len(rows)} times")
+    row = rows[0]
+    latency = (row.stored_at - row.arrived_at) / timedelta(milliseconds=1)
+    text = f"stored {row.stored_at.isoformat(sep=' ')} UTC, {latency:.0f} ms after it arrived"
+    if content is not None and digest(row.content) != digest(content):
+        names = CONTENT_COLUMNS.replace('"', "").split(", ")
+        pairs = zip(names, row.content, content, strict=True)
+        wrong = [f"{name} is {is_} and was {was}" for name, is_, was in pairs if is_ != was]
+        return Hop("row", False, f"{text}, but changed: {'; '.join(wrong)}")
+    return Hop("row", True, text)
+
+
+def _alert_hops(sources: Sources, transaction_id: str, run_id: str | None) -> Iterator[Hop]:
+    stored = alerts_of(sources.warehouse, transaction_id)
+    expected: set[str] = set()
+    if run_id is not None:
+        for rule in sources.rules:
+            alerts = expected_alerts(sources.warehouse, rule, run_id)
+            expected |= {alert_id for alert_id, subject in alerts.items() if subject == transaction_id}
+    if not stored and not expected:
+        yield Hop("alerts", None, "no rule applies")
+    for alert in stored:
+        text = (
+            f"{alert.alert_id}: {alert.detail or alert.rule}, stored {alert.stored_at.isoformat(sep=' ')} UTC"
+        )
+        wrong = run_id is not None and alert.alert_id not in expected
+        yield Hop("alert", not wrong, f"{text}; no rule asks for it" if wrong else text)
+        yield _notification_hop(sources, alert)
+    for alert_id in sorted(expected - {alert.alert_id for alert in stored}):
+        yield Hop("alert", False, f"{alert_id} is missing")
+
+
+def _notification_hop(sources: Sources, alert: StoredAlert) -> Hop:
+    """SNS keeps no list of what it delivered; the notifier's log says which records it published."""
+    place = _alert_place(sources, alert.alert_id)
+    group = f"/aws/lambda/{sources.names.notifier}"
+    for entry in _log_lines(sources.target.client("logs"), group, alert.stored_at - _MARGIN):
+        first, last = entry.get("first_sequence_number"), entry.get("last_sequence_number")
+        if place is None or entry.get("shard_id") != place.shard_id:
+            continue
+        if entry.get("sequence_number") == place.sequence_number:
+            return Hop("notification", False, f"{entry.get('message')}: {entry.get('error', '')}")
+        resume_at = entry.get("resume_at")
+        if first and last and int(first) <= int(place.sequence_number) <= int(last):
+            if resume_at and int(resume_at) <= int(place.sequence_number):
+                continue
+            return Hop(
+                "notification", True, f"published to {sources.names.topic} by {sources.names.notifier}"
+            )
+    return Hop("notification", None, f"the log {group} does not tell whether it was published")
+
+
+def _alert_place(sources: Sources, alert_id: str) -> _Place | None:
+    result = sources.warehouse.query(
+        "SELECT shard_id, sequence_number FROM alerts WHERE alert_id = :id", {"id": alert_id}
+    )
+    return _Place(str(result.rows[0][0]), str(result.rows[0][1])) if result.rows else None
+
+
+def _log_lines(logs: Any, group: str, since: datetime) -> Iterator[dict[str, Any]]:
+    start = int(since.replace(tzinfo=UTC).timestamp() * 1000)
+    with translated("read the log", group):
+        try:
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=group, startTime=start, PaginationConfig={"MaxItems": 10_000}
+            )
+            for page in pages:
+                for event in page["events"]:
+                    try:
+                        line = json.loads(event["message"])
+                    except ValueError:
+                        continue
+                    if isinstance(line, dict):
+                        yield line
+        except ClientError as error:
+            if error_code(error) != "ResourceNotFoundException":
+                raise
+
+
+def _rows(sources: Sources, transaction_id: str) -> list[_Row]:
+    columns = f"{CONTENT_COLUMNS}, run_id, arrived_at, stored_at, shard_id, sequence_number"
+    result = sources.warehouse.query(
+        f"SELECT {columns} FROM transactions WHERE transaction_id = :id ORDER BY stored_at",  # noqa: S608
+        {"id": transaction_id},
+    )
+    return [
+        _Row(row_content(row[:8]), row[8], row[9], row[10], _Place(str(row[11]), str(row[12])))
+        for row in result.rows
+    ]
+
+
+def _rejects(sources: Sources, transaction_id: str, since: datetime | None) -> list[Reject]:
+    naive = since.replace(tzinfo=None) if since else None
+    looked_at = newest_rejects(sources.warehouse, limit=_REJECTS_LOOKED_AT, since=naive)
+    return [reject for reject in looked_at if _names(reject.payload, transaction_id)]
+
+
+def _names(payload: bytes, transaction_id: str) -> bool:
+    return json.dumps(transaction_id).encode() in payload or transaction_id.encode() in payload
+
+
+def _reject_place(rejects: list[Reject]) -> _Place | None:
+    return _Place(rejects[0].shard_id, rejects[0].sequence_number) if rejects else None
+
+
+def _key(content: Content | None, transaction_id: str) -> str:
+    return (content.account_id if content else None) or transaction_id
+
+
+def _readable(sources: Sources, place: _Place) -> bool:
+    kinesis = sources.target.client("kinesis")
+    with translated("read from the stream", sources.names.stream):
+        try:
+            iterator = kinesis.get_shard_iterator(
+                StreamName=sources.names.stream,
+                ShardId=place.shard_id,
+                ShardIteratorType="AT_SEQUENCE_NUMBER",
+                StartingSequenceNumber=place.sequence_number,
+            )["ShardIterator"]
+            records = kinesis.get_records(ShardIterator=iterator, Limit=1)["Records"]
+        except ClientError as error:
+            if error_code(error) in {"ResourceNotFoundException", "InvalidArgumentException"}:
+                return False
+            raise
+    return bool(records) and records[0]["SequenceNumber"] == place.sequence_number
+
+
+def _search(
+    sources: Sources,
+    transaction_id: str,
+    partition_key: str,
+    since: datetime | None,
+    clock: Callable[[], float],
+) -> _Place | None:
+    """Reads the shards that the key may have gone to, from the beginning of the run on."""
+    kinesis = sources.target.client("kinesis")
+    deadline = clock() + SEARCH_S
+    with translated("read from the stream", sources.names.stream):
+        for shard_id in _shards_of(kinesis, sources.names.stream, partition_key):
+            start: dict[str, Any] = (
+                {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": since}
+                if since
+                else {"ShardIteratorType": "TRIM_HORIZON"}
+            )
+            iterator: str | None = kinesis.get_shard_iterator(
+                StreamName=sources.names.stream, ShardId=shard_id, **start
+            )["ShardIterator"]
+            while iterator and clock() < deadline:
+                answer = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
+                for record in answer["Records"]:
+                    if record["PartitionKey"] == partition_key and _is(record["Data"], transaction_id):
+                        return _Place(shard_id, record["SequenceNumber"])
+                iterator = answer.get("NextShardIterator")
+                if not answer["Records"] and not answer.get("MillisBehindLatest"):
+                    break
+    return None
+
+
+def _is(data: bytes, transaction_id: str) -> bool:
+    try:
+        return parse(data).transaction_id == transaction_id
+    except InvalidTransaction:
+        return _names(data, transaction_id)
+
+
+def _shards_of(kinesis: Any, stream: str, partition_key: str) -> list[str]:
+    """Every shard, open or closed, whose range holds the key."""
+    wanted = hash_key(partition_key)
+    found = []
+    pages = kinesis.get_paginator("list_shards").paginate(StreamName=stream)
+    for page in pages:
+        for shard in page["Shards"]:
+            hashes = shard["HashKeyRange"]
+            span = Span(shard["ShardId"], hashes["StartingHashKey"], hashes["EndingHashKey"])
+            if int(span.starting_hash_key) <= wanted <= int(span.ending_hash_key):
+                found.append(span.shard_id)
+    return found
