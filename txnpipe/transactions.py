@@ -30,8 +30,8 @@ The fields
     A required field that is absent or null is missing, one that is "" is empty; an optional field that is
     null or "" is absent. No string holds a control character (U+0000-U+001F, U+007F) or a code point that
     Unicode keeps from being a character (U+FDD0-U+FDEF, U+FFFE, U+FFFF): the warehouse cannot store them all.
-    An identifier has no space at either end: Redshift ignores trailing blanks when it
-    compares, and two ids must not become one.
+    An identifier has no space at either end: Redshift ignores trailing blanks when it compares, and two ids
+    must not become one.
 
 A record that breaks a rule raises `InvalidTransaction` with one of `REASONS`; the first rule broken, in the
 order above, names it.

@@ -3,8 +3,8 @@
 Where the function runs on an interpreter like this one, the installed distribution is copied. Otherwise pip
 fetches the wheel of the same version, once, into a cache. Both give the same files.
 
-Lambda's Python up to 3.11 runs on Amazon Linux 2 (glibc 2.26), from 3.12 on on Amazon Linux 2023 (glibc 2.34):
-https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html. A wheel for a newer glibc would not load.
+Lambda's Python up to 3.11 runs on Amazon Linux 2 (glibc 2.26), a later one on Amazon Linux 2023 (glibc 2.34;
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html). A wheel for a newer glibc would not load.
 """
 
 from __future__ import annotations
@@ -88,9 +88,10 @@ def pip_download(arguments: list[str]) -> None:
             "Or set functions.python and functions.architecture to this machine's.",
             ExitCode.ENVIRONMENT,
         )
-    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
+    lines = [line.removeprefix("ERROR: ") for line in result.stderr.splitlines() if line.startswith("ERROR")]
     raise TxnpipeError(
-        f"pip could not fetch {DISTRIBUTION} for the functions' platform: {lines[-1].removeprefix('ERROR: ')}.",
+        f"pip could not fetch {DISTRIBUTION} for the functions' platform: "
+        f"{lines[-1] if lines else 'it gave no reason'}.",
         "Check the network and the package index, or set functions.python and functions.architecture to "
         "a platform that the package has a wheel for (3.13 has).",
         ExitCode.ENVIRONMENT,

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg2
+import psycopg2.errors
 
 from txnpipe.functions.loader.connection import WarmConnection
 from txnpipe.functions.loader.decode import ALERTS, TRANSACTIONS, Table, decode
@@ -30,6 +31,7 @@ MAX_CONFLICTS = 5
 MAX_RECONNECTS = 2
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
+_CONFLICTS = (psycopg2.errors.SerializationFailure, psycopg2.errors.DeadlockDetected)
 RESERVE_MS = 500
 """Kept of the invocation's time for everything but statements."""
 
@@ -111,9 +113,8 @@ def is_conflict(error: psycopg2.Error) -> bool:
 
     Redshift says "ERROR: 1023 DETAIL: Serializable isolation violation on table ...", under another code.
     """
-    return error.pgcode in {"40001", "40P01"} or (
-        "1023" in str(error) and "isolation violation" in str(error)
-    )
+    text = str(error)
+    return isinstance(error, _CONFLICTS) or ("1023" in text and "isolation violation" in text)
 
 
 def statement_timeout_ms(remaining_ms: int) -> int:

@@ -1,0 +1,195 @@
+"""From records to statements, without a database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.corpus.events import BAD, GOOD, TUTORIAL_EVENT
+from tests.corpus.lambda_events import kinesis_event, kinesis_record
+from txnpipe.functions.loader import sql
+from txnpipe.functions.loader.decode import ALERTS, TRANSACTIONS, Reject, Row, Table, decode
+from txnpipe.functions.loader.settle import settle
+from txnpipe.functions.records import StreamRecord, read_batch
+
+ARRIVED = datetime(2026, 1, 1)
+STORED = datetime(2026, 1, 1, 0, 0, 1, 250_000)
+
+
+def record(number: int = 0, data: bytes = b"x") -> StreamRecord:
+    return StreamRecord("shardId-000000000000", str(10**55 + number), ARRIVED, data, intact=True)
+
+
+def quote(text: str) -> str:
+    return f"<{text}>"
+
+
+class TestDecode:
+    def test_splits_a_batch_into_rows_and_rejects_in_order(self) -> None:
+        cases = [case for pair in zip(GOOD, BAD, strict=False) for case in pair]
+        rows, rejects = decode(TRANSACTIONS, read_batch(kinesis_event(case.data for case in cases)).records)
+        assert [row.content[0] for row in rows] == [
+            case.transaction.transaction_id for case in cases if case.transaction
+        ]
+        assert [reject.reason for reject in rejects] == [case.reason for case in cases if not case.is_valid]
+
+    def test_a_row_has_the_columns_of_its_table(self) -> None:
+        rows, _ = decode(TRANSACTIONS, read_batch(kinesis_event([TUTORIAL_EVENT])).records)
+        assert dict(zip(TRANSACTIONS.columns, rows[0].content, strict=True)) == {
+            "transaction_id": "txn123",
+            "amount": Decimal("12000.00"),
+            "transaction_type": "purchase",
+            "timestamp": datetime(2024, 12, 21, 10),
+            "account_id": None,
+            "merchant": None,
+            "country": None,
+            "currency": None,
+            "run_id": None,
+        }
+
+    def test_broken_base64_is_a_reject_even_where_its_text_is_an_event(self) -> None:
+        batch = read_batch({"Records": [kinesis_record(TUTORIAL_EVENT.decode())]})
+        rows, rejects = decode(TRANSACTIONS, batch.records)
+        assert (rows, [reject.reason for reject in rejects]) == ([], ["not_base64"])
+
+
+class TestSettle:
+    def rows(self, *contents: tuple[str, int]) -> list[Row]:
+        return [Row(content, record(n)) for n, content in enumerate(contents)]
+
+    table = Table("t", ("id", "value"), lambda data: (data,), ids_bind=True)
+    loose = Table("t", ("id", "value"), lambda data: (data,), ids_bind=False)
+
+    def test_the_first_of_an_id_is_new_and_the_next_a_repeat(self) -> None:
+        rows = self.rows(("a", 1), ("b", 1), ("a", 1), ("a", 1))
+        settled = settle(self.table, rows, [])
+        assert (settled.new, settled.repeats, settled.reused) == (rows[:2], 2, [])
+
+    def test_what_is_stored_is_a_repeat(self) -> None:
+        settled = settle(self.table, self.rows(("a", 1), ("b", 1)), [("a", 1)])
+        assert ([row.content for row in settled.new], settled.repeats) == ([("b", 1)], 1)
+
+    def test_an_id_with_other_content_is_a_reject_that_names_the_columns(self) -> None:
+        settled = settle(self.table, self.rows(("a", 2), ("b", 1), ("b", 2)), [("a", 1)])
+        assert [row.content for row in settled.new] == [("b", 1)]
+        assert [reject.reason for reject in settled.reused] == ["id_reused", "id_reused"]
+        assert settled.reused[0].detail == "'a' was stored before; they differ in value"
+
+    def test_any_of_several_stored_contents_is_a_repeat(self) -> None:
+        """As after a repeat outside the window."""
+        settled = settle(self.table, self.rows(("a", 1), ("a", 2)), [("a", 1), ("a", 2)])
+        assert (settled.new, settled.repeats) == ([], 2)
+
+    def test_ids_of_alerts_do_not_bind_their_content(self) -> None:
+        settled = settle(self.loose, self.rows(("a", 2), ("b", 1), ("b", 2)), [("a", 1)])
+        assert ([row.content for row in settled.new], settled.repeats, settled.reused) == ([("b", 1)], 2, [])
+
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2))), st.data())
+    def test_split_anywhere_the_outcome_is_the_same(
+        self, contents: list[tuple[str, int]], data: st.DataObject
+    ) -> None:
+        rows = self.rows(*contents)
+        whole = settle(self.table, rows, [])
+        cut = data.draw(st.integers(0, len(rows)))
+        first = settle(self.table, rows[:cut], [])
+        second = settle(self.table, rows[cut:], [row.content for row in first.new])
+        assert first.new + second.new == whole.new
+        assert first.repeats + second.repeats == whole.repeats
+        assert first.reused + second.reused == whole.reused
+        again = settle(self.table, rows, [row.content for row in whole.new])
+        assert (again.new, again.reused) == ([], whole.reused)
+
+
+class TestStatements:
+    def test_begin_takes_the_lock_before_anything_that_takes_a_snapshot(self) -> None:
+        assert sql.begin(1500) == "BEGIN;SET statement_timeout TO 1500;LOCK TABLE loader_mutex;"
+
+    def test_commit_is_one_message(self) -> None:
+        assert sql.commit(["A", "B"], 7) == "SET statement_timeout TO 7;A;B;COMMIT"
+
+    def test_asks_for_each_id_once_and_within_the_window(self) -> None:
+        rows = [Row((name, 1), record()) for name in ("a", "b", "a")]
+        table = Table("t", ("id", "value"), lambda data: (data,), ids_bind=True)
+        assert sql.select_stored(table, rows, ARRIVED, quote) == (
+            'SELECT "id", "value" FROM t WHERE arrived_at >= \'2026-01-01 00:00:00\' AND id IN (<a>,<b>)'
+        )
+
+    def test_inserts_all_rows_at_once(self) -> None:
+        table = Table("t", ("id", "amount", "timestamp", "note"), lambda data: (data,), ids_bind=True)
+        rows = [
+            Row(("a", Decimal("-1.50"), datetime(1, 2, 3, 4, 5, 6, 7), None), record(1)),
+            Row(("b", Decimal("0.00"), datetime(9999, 12, 31), "x"), record(2)),
+        ]
+        assert sql.insert_rows(table, rows, STORED, quote) == (
+            'INSERT INTO t ("id", "amount", "timestamp", "note", "arrived_at", "stored_at", "shard_id",'
+            ' "sequence_number") VALUES '
+            "(<a>,-1.50,'0001-02-03 04:05:06.000007',NULL,'2026-01-01 00:00:00','2026-01-01 00:00:01.250000',"
+            f"<shardId-000000000000>,<{10**55 + 1}>),"
+            "(<b>,0.00,'9999-12-31 00:00:00',<x>,'2026-01-01 00:00:00','2026-01-01 00:00:01.250000',"
+            f"<shardId-000000000000>,<{10**55 + 2}>)"
+        )
+
+    def test_a_value_of_an_unknown_type_is_a_defect(self) -> None:
+        with pytest.raises(TypeError, match="float"):
+            sql.insert_rows(ALERTS, [Row((1.5,), record())], STORED, quote)
+
+    def test_a_reject_keeps_the_first_32_kb_and_describes_the_whole(self) -> None:
+        data = bytes(range(256)) * 200
+        text = sql.insert_rejects("S", [Reject(record(data=data), "reason", "d" * 600)], STORED, quote)
+        assert ",51200,'" in text
+        assert f"'{Reject(record(data=data), '', '').sha256}'" in text
+        assert f"<{'d' * 500}>" in text
+        payload = text.split("'")[3]
+        assert len(payload) == 43_692 < 65_535
+
+    def test_a_batch_of_lambdas_largest_size_stays_within_redshifts_largest_statement(self) -> None:
+        """6 MB of records that quoting doubles: rows and rejects of quotes, ten thousand of them."""
+        event = (
+            b'{"transaction_id":"%d","amount":1,"transaction_type":"' + b"'" * 20 + b'","timestamp":'
+            b'"2024-12-21T10:00:00Z","merchant":"' + b"'" * 100 + b'"}'
+        )
+        batch = read_batch(kinesis_event(event % n for n in range(10_000)))
+        rows, _ = decode(TRANSACTIONS, batch.records)
+        assert len(rows) == 10_000
+        doubled = sql.insert_rows(
+            TRANSACTIONS, rows, STORED, lambda text: "'" + text.replace("'", "''") + "'"
+        )
+        assert len(doubled) < 16 * 1024 * 1024
+        rejects = [Reject(each, "reason", "d" * 300) for each in batch.records]
+        assert len(sql.insert_rejects("S" * 128, rejects, STORED, quote)) < 16 * 1024 * 1024
+
+
+def test_statements_hold_nothing_that_only_one_of_the_two_databases_knows() -> None:
+    rows = [Row(("a", Decimal(1), "p", ARRIVED, *[None] * 5), record())]
+    rejects = [Reject(record(), "reason", "detail")]
+    text = " ".join(
+        [
+            sql.begin(1),
+            sql.select_stored(TRANSACTIONS, rows, ARRIVED, quote),
+            sql.select_rejected("S", rejects, quote),
+            sql.commit(
+                [
+                    sql.insert_rows(TRANSACTIONS, rows, STORED, quote),
+                    sql.insert_rejects("S", rejects, STORED, quote),
+                ],
+                1,
+            ),
+        ]
+    ).upper()
+    forbidden: list[Any] = [
+        "ON CONFLICT",
+        "RETURNING",
+        "MERGE",
+        "GETDATE",
+        "::",
+        "ANY(",
+        " MODE",
+        "SET LOCAL",
+        "E'",
+    ]
+    assert [word for word in forbidden if word in text] == []
