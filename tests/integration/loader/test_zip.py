@@ -1,4 +1,4 @@
-"""The loader's zip as Lambda runs it: unpacked, nothing else on the path, several invocations of one process."""
+"""The loader's zip as Lambda runs it: unpacked, nothing else on the path, one process for many calls."""
 
 from __future__ import annotations
 
