@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MODEL_LOADING = threading.Lock()
 """boto3 sessions are not safe to create clients from in parallel."""
+_SESSION = "session"
+"""Where a target keeps its session, beside its clients."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Target:
 
     `credentials` is None where boto3's own chain (profile, environment, role) decides.
     `warehouse_access` is resolved: never "auto". `connector_jar` is the Kinesis connector that goes into the
-    analytics zip; None where nobody named one. `asks_first`: changes cost money or data there, so commands ask
-    before they make them. `final_snapshot`: whether the warehouse leaves a snapshot when it is torn down.
+    analytics zip; None where nobody named one. `asks_first`: changes cost money or data there, so commands
+    ask before they make them. `final_snapshot`: whether the warehouse leaves a snapshot when it is torn down.
     """
 
     name: str
@@ -84,12 +86,15 @@ class Target:
         import boto3
         from botocore.config import Config
 
-        session = boto3.Session(
-            aws_access_key_id=self.credentials.access_key_id if self.credentials else None,
-            aws_secret_access_key=self.credentials.secret_access_key if self.credentials else None,
-            profile_name=None if self.credentials else self.profile,
-            region_name=self.region,
-        )
+        # One session for all clients: each would load the endpoint rules and models anew, 50-100 ms a time.
+        if _SESSION not in self._clients:
+            self._clients[_SESSION] = boto3.Session(
+                aws_access_key_id=self.credentials.access_key_id if self.credentials else None,
+                aws_secret_access_key=self.credentials.secret_access_key if self.credentials else None,
+                profile_name=None if self.credentials else self.profile,
+                region_name=self.region,
+            )
+        session = self._clients[_SESSION]
         settings: dict[str, Any] = {
             "user_agent_extra": f"txnpipe/{__version__}",
             "connect_timeout": 5,
