@@ -197,6 +197,11 @@ class PostgresServer:
                 else:
                     return
 
+    def prefer_port(self, port: int) -> None:
+        """Takes this port, where it is free, at the next start."""
+        self._preferred_port, self._port = port, 0
+        self._save({"port": 0})
+
     def stop(self) -> None:
         """Ends it, cleanly where possible. Rows stay; no process of it stays."""
         shut_down(self.data)

@@ -64,6 +64,15 @@ class Instances:
             with self._lock:
                 self._supervisors.pop(name, None)
 
+    def move(self, name: str, port: int) -> int:
+        """Restarts a running server on another port, or on a free one near it; returns which."""
+        with self._serialized(name):
+            supervisor = self._supervisors[name]
+            supervisor.stop()
+            supervisor.server.prefer_port(port)
+            supervisor.start()
+            return supervisor.server.port
+
     def keep(self, name: str, snapshot: str) -> None:
         """Stops the server and makes its data a snapshot."""
         with self._serialized(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 
@@ -9,7 +10,15 @@ from txnpipe.local.part import Listener, LocalContext, Process
 from txnpipe.local.postgres.postmaster import shut_down
 from txnpipe.local.redshift import moto_hooks
 from txnpipe.local.redshift.clusters import Clusters
+from txnpipe.local.redshift.data_api.service import DataApiService
+from txnpipe.local.redshift.data_api.statements import Executions
+from txnpipe.local.redshift.endpoints import RedshiftEndpoints, zones_of
 from txnpipe.local.redshift.instances import Instances
+from txnpipe.local.redshift.serverless.limits import Tags, UsageLimits
+from txnpipe.local.redshift.serverless.service import ServerlessService
+from txnpipe.local.redshift.serverless.store import Store
+from txnpipe.local.redshift.serverless.warehouses import Warehouses
+from txnpipe.local.redshift.temporary_credentials import utc_now
 from txnpipe.local.redshift.transitions import Latencies, Transitions
 from txnpipe.local.service import Service
 
@@ -30,7 +39,22 @@ class RedshiftPart:
         self.instances = Instances(self._home, context.home / "logs")
         self.transitions = Transitions()
         self.clusters = Clusters(self.instances, self.transitions, latencies, context.moto_gate)
-        self.services: Sequence[Service] = ()
+        self._store = Store(self._home / "serverless.json")
+        self.warehouses = Warehouses(
+            self._store,
+            self.instances,
+            self.transitions,
+            latencies,
+            context.moto_gate,
+            functools.partial(zones_of, context.moto_gate),
+            utc_now,
+        )
+        self._executions = Executions(self._home / "data-api")
+        endpoints = RedshiftEndpoints(self.clusters, self.warehouses, self.instances, context.moto_gate)
+        self.services: Sequence[Service] = (
+            DataApiService(endpoints, self._executions),
+            ServerlessService(self.warehouses, UsageLimits(self._store), Tags(self._store)),
+        )
         self._uninstall: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -40,7 +64,9 @@ class RedshiftPart:
         """
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._uninstall = moto_hooks.install(self.clusters, self.instances)
-        used = self.clusters.reconcile()
+        self._executions.start()
+        self._store.load()
+        used = self.clusters.reconcile() | self.warehouses.reconcile()
         for name in self.instances.known():
             if name not in used:
                 _log.warning("the data of %s belong to nothing; they are left alone", name)
@@ -48,6 +74,7 @@ class RedshiftPart:
 
     def stop(self) -> None:
         """Stops every database and takes the hooks out."""
+        self._executions.stop()
         self.transitions.stop()
         self.instances.stop_all()
         if self._uninstall:
