@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -52,14 +53,46 @@ class Server:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    def create(self, client: Any, name: str, shards: int) -> None:
+        """Makes a stream and waits until it is ACTIVE."""
+        client.create_stream(StreamName=name, ShardCount=shards)
+        wait_active(client, name)
+
     def client(self, region: str = "us-east-1", **options: Any) -> Any:
         """A plain boto3 client."""
         import boto3
         from botocore.config import Config
 
         session = boto3.Session(aws_access_key_id="key", aws_secret_access_key="secret", region_name=region)
-        config = Config(**({"retries": {"max_attempts": 0}, "max_pool_connections": 32} | options))
+        settings: dict[str, Any] = {"retries": {"max_attempts": 0}, "max_pool_connections": 32}
+        config = Config(**(settings | options))
         return session.client("kinesis", endpoint_url=f"http://127.0.0.1:{self.port}", config=config)
+
+
+def wait_active(client: Any, name: str, timeout_s: float = 20) -> None:
+    """Waits until a stream is ACTIVE."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        summary = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        if summary["StreamStatus"] == "ACTIVE":
+            return
+        assert time.monotonic() < deadline, f"{name} is {summary['StreamStatus']}"
+        time.sleep(0.02)
+
+
+def read_shard(client: Any, name: str, shard_id: str) -> list[dict[str, Any]]:
+    """All records that a shard holds now."""
+    iterator = client.get_shard_iterator(StreamName=name, ShardId=shard_id, ShardIteratorType="TRIM_HORIZON")[
+        "ShardIterator"
+    ]
+    records: list[dict[str, Any]] = []
+    while iterator:
+        answer = client.get_records(ShardIterator=iterator)
+        records += answer["Records"]
+        if not answer["Records"] and answer["MillisBehindLatest"] == 0:
+            break
+        iterator = answer.get("NextShardIterator")
+    return records
 
 
 def application(

@@ -29,6 +29,8 @@ from txnpipe.local.service import ServiceError
 
 _log = logging.getLogger(__name__)
 
+_RETRY_S = 1.0
+
 
 @dataclass(frozen=True)
 class ShardView:
@@ -55,7 +57,11 @@ class ReadResult:
 
 
 class KinesisEngine:
-    """The engine. `directory` is its own; `clock` is epoch seconds, `monotonic` seconds that only grow."""
+    """The engine. `directory` is its own; `clock` is epoch seconds, `monotonic` seconds that only grow.
+
+    enforce_limits=False lifts what slows a client down: throughput per shard, calls a second, changes a day.
+    What an API call can mean at all (sizes, quotas, the factor of a reshard) holds either way.
+    """
 
     def __init__(
         self,
@@ -97,8 +103,7 @@ class KinesisEngine:
         except (OSError, sqlite3.Error) as error:
             raise TxnpipeError(
                 f"The Kinesis streams in {self._directory} cannot be opened: {error}.",
-                "Make the directory readable and writable, or drop all local state with `txnpipe local"
-                " reset`.",
+                "Make it readable and writable, or drop all local state with `txnpipe local reset`.",
                 ExitCode.ENVIRONMENT,
             ) from error
         self.settle()
@@ -124,18 +129,19 @@ class KinesisEngine:
 
     def _keep_house(self) -> None:
         trim_at = self._monotonic() + self.settings.trim_every_s
-        while not self._stopping:
+        while True:
             self._wake.clear()
+            if self._stopping:  # looked at after the clearing, or `stop` could go unheard
+                return
             try:
                 due = self.settle()
                 self._checkpoint()
                 if self._monotonic() >= trim_at:
-                    self.maintain()
                     trim_at = self._monotonic() + self.settings.trim_every_s
-            except (ServiceError, OSError):
-                # A full disk, most likely. The streams stay as they are and the next round tries again.
+                    self.maintain()
+            except ServiceError:
                 _log.exception("Kinesis housekeeping failed")
-                due = 1.0
+                due = _RETRY_S
             pause = max(0.0, trim_at - self._monotonic())
             self._wake.wait(pause if due is None else min(due, pause))
 
@@ -143,10 +149,15 @@ class KinesisEngine:
         """Completes every transition that is due; seconds until the next one, None: none is under way."""
         pending = []
         for arn, stream in list(self._streams.items()):
-            due = stream.settle()
-            if stream.gone:
-                self._remove(arn)
-            elif due is not None:
+            try:
+                due = stream.settle()
+                if stream.gone:
+                    self._remove(arn)
+            except (ServiceError, OSError):
+                # A full disk, most likely. The stream stays as it is; the others must not wait for it.
+                _log.exception("Kinesis stream %s could not change its state", arn)
+                due = _RETRY_S
+            if due is not None:
                 pending.append(due)
         return min(pending) if pending else None
 
@@ -185,7 +196,7 @@ class KinesisEngine:
             # The name is no safe file name (".."), nor unique where file systems fold case.
             try:
                 store = Store.create(self._directory / uuid.uuid4().hex, document)
-            except OSError as error:
+            except OSError as error:  # what is half made goes with the next start
                 raise ServiceError(
                     "InternalFailure", f"Could not create the stream's file: {error}.", 500
                 ) from error
@@ -273,7 +284,7 @@ class KinesisEngine:
         """Records that come strictly after the sequence number `after`; None: from TRIM_HORIZON.
 
         Up to `limit` records and `max_bytes` of decoded data, but at least one record where there is one.
-        Does not count against the shard's read limits. `after` may be a number of another shard of the stream.
+        Does not count against the shard's read limits. `after` may be a number of any shard of the stream.
         """
         stream, shard = self._usable(stream_arn, shard_id)
         page = stream.read(shard, _counter(after), limit, max_bytes)

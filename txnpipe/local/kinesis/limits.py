@@ -56,6 +56,10 @@ CALLS_PER_SECOND: dict[str, tuple[float, str]] = {
 """Operation: calls a second, and what they are counted for: the account in a region, or one stream in it."""
 
 
+_ROUNDING = 1e-6
+"""Five times 0.2 s must be a second, whatever floating point makes of it."""
+
+
 class TokenBucket:
     """Lets `rate` units a second pass, and `capacity` at once. Thread-safe.
 
@@ -75,7 +79,7 @@ class TokenBucket:
         """Takes `amount` if it is there."""
         with self._lock:
             self._refill()
-            if self._tokens < min(amount, self._capacity):
+            if self._tokens + _ROUNDING < min(amount, self._capacity):
                 return False
             self._tokens -= amount
             return True

@@ -257,12 +257,10 @@ def _iterator(stream: Stream, shard: Shard, after: int, now: float) -> str:
 
 
 def _hash_key(operation: str, text: str, body: bytes | None = None) -> int:
-    try:
-        value = int(text) if text.isascii() and text.isdigit() else -1
-    except ValueError:  # thousands of digits
-        value = -1
-    if str(value) != text and body is not None:
+    well_formed = text.isascii() and text.isdigit() and len(text) < 40 and str(int(text)) == text
+    if not well_formed and body is not None:
         validate(operation, _parsed(body))
+    value = int(text) if well_formed else END
     if not 0 <= value < END:
         raise invalid(
             "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was"

@@ -25,6 +25,8 @@ class Shard:
         self.limits = limits
         self.last, self.peak = tail or (document.start_counter, 0.0)
         """Counter of the newest record, or of the shard's start; and the latest arrival."""
+        self.trimmed = document.start_counter
+        """No record at or below this counter can be read."""
         self.changed = threading.Condition()
 
     @property

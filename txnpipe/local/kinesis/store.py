@@ -19,7 +19,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,13 +125,10 @@ class Store:
             building.mkdir(mode=0o700)
             # SQLite gives its log files the mode of the file, so this is the one place that sets it.
             os.close(os.open(building / FILE, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            connection = sqlite3.connect(building / FILE, isolation_level=None)
-            try:
+            with closing(sqlite3.connect(building / FILE, isolation_level=None)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
                 connection.execute("INSERT INTO document VALUES (1, ?)", [_text(document)])
-            finally:
-                connection.close()
             building.rename(directory)
             return cls(directory)
 
@@ -209,15 +206,17 @@ class Store:
         values = [value for batch in batches for value in batch]
         self._writer.execute(f"INSERT INTO batches VALUES {rows}", values)  # noqa: S608
 
-    def trim(self, shard: int, before: float, limit: int) -> int:
-        """Removes up to `limit` batches that arrived before `before` (epoch seconds); how many it removed."""
+    def trim(self, shard: int, before: float, limit: int) -> list[int]:
+        """Removes up to `limit` batches that arrived before `before` (epoch seconds); their last counters."""
         self._open()
         with _reported("trim"):
-            return self._writer.execute(
+            rows = self._writer.execute(
                 "DELETE FROM batches WHERE last IN"
-                " (SELECT last FROM batches WHERE shard = ? AND peak < ? ORDER BY peak LIMIT ?)",
+                " (SELECT last FROM batches WHERE shard = ? AND peak < ? ORDER BY peak LIMIT ?)"
+                " RETURNING last",
                 [shard, before, limit],
-            ).rowcount
+            ).fetchall()
+            return [last for (last,) in rows]
 
     def forget_shard(self, shard: int) -> None:
         """Removes an expired shard, which has no records left."""

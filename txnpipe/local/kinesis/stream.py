@@ -158,6 +158,7 @@ class Stream:
     def read(self, shard: Shard, after: int, limit: int, max_bytes: int) -> Page:
         """Records with counters above `after`. max_bytes counts decoded data; at least one record is read."""
         closed, last = not shard.open, shard.last  # in this order: once closed, `last` is final
+        after = max(after, shard.trimmed)
         if after >= last:
             return Page([], after, 0, closed, 0)
         reading = self._store.read(shard.index, after, limit, max_bytes)
@@ -179,6 +180,7 @@ class Stream:
         False: the time is up. A closed shard with nothing more to read does not wait.
         """
         version = self._version
+        after = max(after, shard.trimmed)
         deadline = self._monotonic() + timeout_s
         with shard.changed:
             while shard.last <= after and shard.open and self._version == version and not self._closed:
@@ -280,7 +282,6 @@ class Stream:
         return max(0.0, min(pending)) if pending else None
 
     def _settle_consumers(self) -> None:
-        self._consumers_due = None
         remaining = tuple(
             replace(consumer, status="ACTIVE")
             for consumer in self.document.consumers
@@ -289,13 +290,15 @@ class Stream:
         arns = {consumer.arn for consumer in remaining} | {self.document.arn}
         policies = {arn: policy for arn, policy in self.document.policies.items() if arn in arns}
         self._save(replace(self.document, consumers=remaining, policies=policies))
+        self._consumers_due = None
 
     def _complete(self) -> None:
         change = self.document.change
-        self._due = None
         if change is None:
+            self._due = None
             return
         if change.kind == "delete":
+            self._due = None
             self.gone = True
             self._changed_shards([])
             return
@@ -309,6 +312,7 @@ class Stream:
         self._take(reshard.counter - self._counter)
         document = replace(self.document, status="ACTIVE", change=None, next_shard=reshard.next_index)
         self._save(document, reshard.changed)
+        self._due = None  # not before it is saved: what fails on a full disk is tried again
         if reshard.changed:
             self._install(reshard.changed)
 
@@ -360,7 +364,9 @@ class Stream:
 
     def _trim_some(self, shard: Shard, horizon: float) -> int:
         with self._lock:
-            return self._store.trim(shard.index, horizon, _TRIM_BATCHES)
+            removed = self._store.trim(shard.index, horizon, _TRIM_BATCHES)
+            shard.trimmed = max([shard.trimmed, *removed])
+            return len(removed)
 
     def checkpoint(self) -> None:
         """Moves the write-ahead log into the database file."""

@@ -1,0 +1,136 @@
+"""Unmodified clients: boto3 calls every operation and parses every answer; limits as a client meets them."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.integration.kinesis.server import Server, wait_active
+from txnpipe.local.kinesis.service import OPERATIONS
+
+
+def test_boto3_calls_every_operation(server: Server) -> None:
+    client = server.client()
+    called: set[str] = set()
+
+    def note(model: Any, **_: Any) -> None:
+        called.add(model.name)
+
+    client.meta.events.register("before-call.kinesis.*", note)
+    client.create_stream(StreamName="s", ShardCount=2, Tags={"a": "1"}, MaxRecordSizeInKiB=1024)
+    client.get_waiter("stream_exists").wait(StreamName="s", WaiterConfig={"Delay": 1})
+    arn = client.describe_stream(StreamName="s")["StreamDescription"]["StreamARN"]
+    assert client.describe_limits()["ShardLimit"] == 500
+    assert list(client.get_paginator("list_streams").paginate().search("StreamNames[]")) == ["s"]
+
+    client.put_record(StreamName="s", Data=b"\x00\xff", PartitionKey="é", ExplicitHashKey="0")
+    before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=10)
+    iterator = client.get_shard_iterator(
+        StreamARN=arn, ShardId="shardId-000000000000", ShardIteratorType="AT_TIMESTAMP", Timestamp=before
+    )["ShardIterator"]
+    record = client.get_records(ShardIterator=iterator)["Records"][0]
+    assert (record["Data"], record["PartitionKey"]) == (b"\x00\xff", "é")
+    assert before < record["ApproximateArrivalTimestamp"] < before + datetime.timedelta(minutes=1)
+
+    client.split_shard(StreamName="s", ShardToSplit="shardId-000000000000", NewStartingHashKey="1000")
+    wait_active(client, "s")
+    client.merge_shards(
+        StreamName="s", ShardToMerge="shardId-000000000002", AdjacentShardToMerge="shardId-000000000003"
+    )
+    wait_active(client, "s")
+    client.update_shard_count(StreamName="s", TargetShardCount=3, ScalingType="UNIFORM_SCALING")
+    wait_active(client, "s")
+    shards = list(client.get_paginator("list_shards").paginate(StreamName="s").search("Shards[]"))
+    assert len([shard for shard in shards if "EndingSequenceNumber" not in shard["SequenceNumberRange"]]) == 3
+    ended = client.get_records(ShardIterator=iterator)
+    assert (len(ended["ChildShards"]), "NextShardIterator" in ended) == (2, False)
+
+    key = {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
+    changes: list[Callable[[], object]] = [
+        lambda: client.increase_stream_retention_period(StreamName="s", RetentionPeriodHours=48),
+        lambda: client.decrease_stream_retention_period(StreamName="s", RetentionPeriodHours=24),
+        lambda: client.start_stream_encryption(StreamName="s", **key),
+        lambda: client.stop_stream_encryption(StreamName="s", **key),
+        lambda: client.update_max_record_size(StreamARN=arn, MaxRecordSizeInKiB=2048),
+        lambda: client.update_stream_mode(StreamARN=arn, StreamModeDetails={"StreamMode": "ON_DEMAND"}),
+    ]
+    for change in changes:
+        change()
+        wait_active(client, "s")
+    client.enable_enhanced_monitoring(StreamName="s", ShardLevelMetrics=["ALL"])
+    client.disable_enhanced_monitoring(StreamName="s", ShardLevelMetrics=["ALL"])
+
+    client.add_tags_to_stream(StreamName="s", Tags={"b": "2"})
+    client.remove_tags_from_stream(StreamName="s", TagKeys=["a"])
+    client.tag_resource(ResourceARN=arn, Tags={"c": "3"})
+    client.untag_resource(ResourceARN=arn, TagKeys=["b"])
+    tags = [{"Key": "c", "Value": "3"}]
+    assert client.list_tags_for_stream(StreamName="s")["Tags"] == tags
+    assert client.list_tags_for_resource(ResourceARN=arn)["Tags"] == tags
+    client.put_resource_policy(ResourceARN=arn, Policy='{"Statement": []}')
+    assert client.get_resource_policy(ResourceARN=arn)["Policy"] == '{"Statement": []}'
+    client.delete_resource_policy(ResourceARN=arn)
+
+    consumer = client.register_stream_consumer(StreamARN=arn, ConsumerName="c")["Consumer"]["ConsumerARN"]
+    described = client.describe_stream_consumer(ConsumerARN=consumer)["ConsumerDescription"]
+    assert described["StreamARN"] == arn
+    assert len(client.list_stream_consumers(StreamARN=arn)["Consumers"]) == 1
+    with pytest.raises(client.exceptions.ClientError, match="UnsupportedOperationException"):
+        client.subscribe_to_shard(
+            ConsumerARN=consumer, ShardId="shardId-000000000001", StartingPosition={"Type": "LATEST"}
+        )
+    client.deregister_stream_consumer(ConsumerARN=consumer)
+    client.delete_stream(StreamName="s", EnforceConsumerDeletion=True)
+    client.get_waiter("stream_not_exists").wait(StreamName="s", WaiterConfig={"Delay": 1})
+    assert called == set(OPERATIONS)
+
+
+def test_errors_are_the_exceptions_of_boto3(server: Server) -> None:
+    client = server.client()
+    with pytest.raises(client.exceptions.ResourceNotFoundException, match="Stream none under account"):
+        client.describe_stream_summary(StreamName="none")
+    server.create(client, "s", 1)
+    with pytest.raises(client.exceptions.ResourceInUseException):
+        client.create_stream(StreamName="s", ShardCount=1)
+    with pytest.raises(client.exceptions.LimitExceededException):
+        client.update_shard_count(StreamName="s", TargetShardCount=5, ScalingType="UNIFORM_SCALING")
+    with pytest.raises(client.exceptions.InvalidArgumentException):
+        client.get_records(ShardIterator="x")
+
+
+def test_a_shard_lets_about_1000_records_a_second_through_and_two_twice_as_many(
+    limited_server: Server,
+) -> None:
+    client = limited_server.client()
+    limited_server.create(client, "s", 1)
+    one = _push(client, 1.0)
+    assert 1900 <= one <= 2300  # what a full bucket holds, and one second
+    client.update_shard_count(StreamName="s", TargetShardCount=2, ScalingType="UNIFORM_SCALING")
+    wait_active(client, "s")
+    two = _push(client, 1.0)
+    assert 3600 <= two <= 4600
+    shards = client.list_shards(StreamName="s")["Shards"]
+    assert sum(len(_read_once(client, shard["ShardId"])) for shard in shards) == one + two
+
+
+def _push(client: Any, seconds: float) -> int:
+    """Puts as much as it can for a while; how many records were accepted."""
+    accepted = 0
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        entries = [{"Data": b"x", "PartitionKey": str(index)} for index in range(500)]
+        answer = client.put_records(StreamName="s", Records=entries)
+        accepted += 500 - answer["FailedRecordCount"]
+    return accepted
+
+
+def _read_once(client: Any, shard_id: str) -> list[dict[str, Any]]:
+    """All records of a small shard, in one of its five reads a second."""
+    iterator = client.get_shard_iterator(StreamName="s", ShardId=shard_id, ShardIteratorType="TRIM_HORIZON")
+    answer = client.get_records(ShardIterator=iterator["ShardIterator"])
+    assert answer["MillisBehindLatest"] == 0
+    return list(answer["Records"])
