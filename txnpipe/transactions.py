@@ -28,10 +28,10 @@ The fields
     run_id            string, at most 50 bytes, optional, an identifier: the `txnpipe send` that made it
 
     A required field that is absent or null is missing, one that is "" is empty; an optional field that is
-    null or "" is absent. No string holds a control character (U+0000-U+001F, U+007F) or a code point that
-    Unicode keeps from being a character (U+FDD0-U+FDEF, U+FFFE, U+FFFF): the warehouse cannot store them all.
-    An identifier has no space at either end: Redshift ignores trailing blanks when it compares, and two ids
-    must not become one.
+    null or "" is absent. No string holds a control character (U+0000-U+001F, U+007F), a code point that
+    Unicode keeps from being a character (U+FDD0-U+FDEF, U+FFFE, U+FFFF), or U+FFFD, even where it is written
+    as an escape: not all of them can be stored and sent on. An identifier has no space at either end:
+    Redshift ignores trailing blanks when it compares, and two ids must not become one.
 
 A record that breaks a rule raises `InvalidTransaction` with one of `REASONS`; the first rule broken, in the
 order above, names it.
@@ -54,6 +54,9 @@ MAX_DEPTH = 100
 MAX_DIGITS = 1000
 """The longest number that Flink's JSON parser reads; Python's would take 4,300 digits."""
 
+FORBIDDEN_CHARACTERS = r"[\x00-\x1f\x7f\ufdd0-\ufdef\ufffd-\uffff]"
+"""What no string holds, as a regular expression of Python and of Java."""
+
 TRANSACTION_ID_BYTES = 50
 TRANSACTION_TYPE_BYTES = 20
 ACCOUNT_ID_BYTES = 50
@@ -73,7 +76,7 @@ REASONS: Mapping[str, str] = {
     "wrong_type": "a field has another type than the contract says",
     "empty_field": "a required string is empty",
     "too_long": "a string has too many bytes",
-    "control_character": "a string holds a control character, or a code point that is none",
+    "control_character": "a string holds a control character, U+FFFD, or a code point that is no character",
     "surrounding_space": "an identifier starts or ends with a space",
     "invalid_amount": "the amount is a string that does not hold a number",
     "amount_precision": "the amount has more than two decimals",
@@ -196,8 +199,8 @@ def optional_text(fields: dict[str, Any], name: str, limit: int, *, identifier: 
     # Nearly every string is short printable ASCII, where a character is a byte; others cost a closer look.
     if len(value) > limit or not value.isascii():
         _check_encoded(value, name, limit)
-    if not value.isprintable() and (control := _CONTROL.search(value)):
-        raise InvalidTransaction("control_character", f"{name} holds U+{ord(control[0]):04X}")
+    if not (value.isascii() and value.isprintable()) and (found := _FORBIDDEN.search(value)):
+        raise InvalidTransaction("control_character", f"{name} holds U+{ord(found[0]):04X}")
     if identifier and (value[0] == " " or value[-1] == " "):
         raise InvalidTransaction("surrounding_space", f"{name} is {_shown(value)}")
     return value
@@ -272,7 +275,7 @@ _LONE_SURROGATE = re.compile(
 _TOO_MANY_DIGITS = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}")
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_CONTROL = re.compile("[\x00-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff]")
+_FORBIDDEN = re.compile(FORBIDDEN_CHARACTERS)
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?)"
     r"(Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)?"

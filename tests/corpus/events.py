@@ -190,6 +190,7 @@ def _strings() -> Iterator[Case]:
     yield _bad("delete", _event(run_id="a\x7f"), "control_character")
     yield _bad("U+FFFF", _event(merchant="a\uffff"), "control_character")
     yield _bad("U+FDD0", _event(currency="\ufdd0"), "control_character")
+    yield _bad("escaped U+FFFD", _event(transaction_id="t\ufffd"), "control_character")
     yield _bad("leading space in an id", _event(transaction_id=" t1"), "surrounding_space")
     yield _bad("trailing space in an id", _event(transaction_id="t1 "), "surrounding_space")
     yield _bad("trailing space in an account", _event(account_id="a "), "surrounding_space")

@@ -45,7 +45,7 @@ def test_the_tutorials_event_is_read_exactly() -> None:
     assert str(parse(TUTORIAL_EVENT).amount) == "12000.00"
 
 
-NEVER = [*map(chr, (*range(0x20), 0x7F, *range(0xFDD0, 0xFDF0), 0xFFFE, 0xFFFF))]
+NEVER = [*map(chr, (*range(0x20), 0x7F, *range(0xFDD0, 0xFDF0), 0xFFFD, 0xFFFE, 0xFFFF))]
 
 
 def texts(limit: int, *, identifier: bool = False) -> st.SearchStrategy[str]:
@@ -73,7 +73,7 @@ transactions = st.builds(
 
 @given(transactions)
 @example(dataclasses.replace(TUTORIAL_TRANSACTION, merchant="\\ud800"))
-@example(dataclasses.replace(TUTORIAL_TRANSACTION, merchant="\\\\ud800\ufffd"))
+@example(dataclasses.replace(TUTORIAL_TRANSACTION, merchant="\\\\ud800"))
 @example(dataclasses.replace(TUTORIAL_TRANSACTION, merchant="\\\U0001f600"))
 def test_what_is_encoded_is_parsed_back(transaction: Transaction) -> None:
     assert parse(encode(transaction)) == transaction

@@ -98,11 +98,11 @@ def _string(column: str) -> str:
 
 
 def _text(column: str) -> str:
-    """A string column is absent, or short enough (HEX writes two digits a byte) and free of control characters."""
+    """A string is absent, or short enough (HEX writes two digits a byte) and without control characters."""
     limit = _LIMITS[column]
     return (
         f"({column} IS NULL OR CHAR_LENGTH(HEX({column})) <= {2 * limit}"
-        f" AND NOT REGEXP({column}, '{_NO_CHARACTERS}'))"
+        f" AND NOT REGEXP({column}, '{transactions.FORBIDDEN_CHARACTERS}'))"
     )
 
 
@@ -110,7 +110,6 @@ def _identifier(column: str) -> str:
     return f"{_text(column)} AND ({column} IS NULL OR {column} NOT LIKE ' %' AND {column} NOT LIKE '% ')"
 
 
-_NO_CHARACTERS = r"[\x00-\x1f\x7f\uFDD0-\uFDEF\uFFFE\uFFFF]"
 _LIMITS = {
     "transaction_id": transactions.TRANSACTION_ID_BYTES,
     "transaction_type": transactions.TRANSACTION_TYPE_BYTES,
