@@ -1,13 +1,13 @@
 """The analytics app: executes statements.sql, which lies beside this file, in Managed Flink.
 
-Everything up to the INSERTs defines tables and views; the INSERTs become one job. Managed Flink expects this program
-to return once the job is submitted. It imports nothing but the standard library and PyFlink.
+Everything up to the INSERTs defines tables and views; the INSERTs become one job. Managed Flink expects this
+program to return once the job is submitted. It imports nothing but the standard library and PyFlink.
 """
 
 import re
 from pathlib import Path
 
-from pyflink.table import EnvironmentSettings, TableEnvironment
+from pyflink.table import EnvironmentSettings, TableEnvironment  # type: ignore[import-untyped]
 
 END_OF_STATEMENT = re.compile(r";[ \t]*(?:\n|\Z)")
 SETTING = re.compile(r"SET '([^']+)' = '([^']*)'")

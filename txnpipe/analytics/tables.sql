@@ -4,6 +4,8 @@
 -- Timestamps are UTC, and state (first rows per transaction_id, an account's history) is forgotten after the loader's
 -- de-duplication window.
 SET 'table.local-time-zone' = 'UTC';
+-- Rows wait at most this long for company on their way from task to task.
+SET 'execution.buffer-timeout.interval' = '5 ms';
 SET 'table.exec.state.ttl' = '{state_ttl_days} d';
 
 -- Records as bytes: a typed column would let one bad record restart the job for ever.

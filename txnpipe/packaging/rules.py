@@ -1,7 +1,7 @@
 """The detection rules: what sql/rules and sql/verify say, with the configuration's parameters filled in.
 
-A rule is one Flink SELECT (sql/rules/NAME.sql) and one portable SELECT (sql/verify/NAME.sql) that finds the same
-transactions in the warehouse. The comment at the head of the first describes it:
+A rule is one Flink SELECT (sql/rules/NAME.sql) and one portable SELECT (sql/verify/NAME.sql) that finds the
+same transactions in the warehouse. The comment at the head of the first describes it:
 
     -- rule: velocity
     -- title: Many transactions of one account within a short time
@@ -58,14 +58,14 @@ class Definition:
 class Rule:
     """A rule with its numbers filled in.
 
-    statement: a Flink SELECT over the view `transactions` with the columns transaction_id, account_id, amount,
-    event_time, run_id, detail.
-    verify_sql: a SELECT over the warehouse's `transactions` that returns (alert_id, transaction_id) of every alert
-    that a run must have raised. Valid on Redshift and PostgreSQL. Its one bind parameter is `:run_id`; the rule's own
-    numbers are in the text, since window frames and interval literals take no bind parameters.
-    ordered: the rule looks at an account's transactions in order of arrival. Its alerts equal those of `verify_sql`
-    when the analytics app's parallelism is 1 and an account's records share a partition key; at a higher
-    parallelism neighbours of one account may change places between two tasks.
+    statement: a Flink SELECT over the view `transactions` with the columns transaction_id, account_id,
+    amount, event_time, run_id, detail.
+    verify_sql: a SELECT over the warehouse's `transactions` that returns (alert_id, transaction_id) of every
+    alert that a run must have raised. Valid on Redshift and PostgreSQL. Its one bind parameter is `:run_id`;
+    the rule's own numbers are in the text, since window frames and intervals take no bind parameters.
+    ordered: the rule looks at an account's transactions in order of arrival. Its alerts equal those of
+    `verify_sql` when the analytics app's parallelism is 1 and an account's records share a partition key; at
+    a higher parallelism neighbours of one account may change places between two tasks.
     """
 
     name: str
@@ -89,8 +89,8 @@ def known_rules(rules: Path | None = None, verify: Path | None = None) -> dict[s
 def enabled_rules(settings: Settings) -> list[Rule]:
     """The rules that the configuration leaves enabled, in order of name.
 
-    Raises TxnpipeError (USAGE) for a rule or parameter that does not exist (names the nearest one) and for a value
-    that the rule does not take; also for rules that are disabled, so that a typo never hides.
+    Raises TxnpipeError (USAGE) for a rule or parameter that does not exist (names the nearest one) and for a
+    value that the rule does not take; also for rules that are disabled, so that a typo never hides.
     """
     definitions = known_rules()
     for name in settings.analytics.rules:

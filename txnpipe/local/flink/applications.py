@@ -6,27 +6,35 @@
     RUNNING --Update--> UPDATING --> RUNNING     (snapshot, stop, start from it; READY: at once)
     RUNNING, READY --Delete--> DELETING --> gone
 
-Requests change the state and return; the work behind it happens in the background, takes at least the service's
-latency (none by default), and ends in the next state. Every state is on disk before it can be seen, and
-`resume` takes up after a crash whatever was under way. Clock, waiting and background are injected: the same
-machine is the double that tests run against, with the service's latencies.
+Requests change the state and return; the work behind it happens in the background, takes at least the
+service's latency (none by default), and ends in the next state. Every state is on disk before it can be seen,
+and `resume` takes up after a crash whatever was under way. Clock, waiting and background are injected: the
+same machine is the double that tests run against, with the service's latencies.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
+import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from txnpipe.local.flink import configuration as configurations
 from txnpipe.local.flink.code import CodeError
 from txnpipe.local.flink.jvm import JobError
-from txnpipe.local.flink.state import Application, Operation, Run, Snapshot, Store, Version
+from txnpipe.local.flink.machinery import Machinery, RunningJob
+from txnpipe.local.flink.runs import (
+    allows_non_restored_state,
+    next_run,
+    require,
+    restore_point,
+    rolled_back,
+)
+from txnpipe.local.flink.state import Application, Operation, Snapshot, Store, Version
 from txnpipe.local.service import ServiceError
 
 log = logging.getLogger(__name__)
@@ -34,37 +42,6 @@ log = logging.getLogger(__name__)
 MAX_OPERATIONS = 100
 """Operations that are remembered for each application."""
 _FORCE_STOPPABLE = ("STARTING", "UPDATING", "STOPPING", "AUTOSCALING", "RUNNING", "ROLLING_BACK")
-
-
-class RunningJob(Protocol):
-    """The job of a running application: what `Supervisor` is, and what tests stand in for."""
-
-    def run(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def savepoint(self, target: Path) -> Path: ...
-
-    def stop_with_savepoint(self, target: Path) -> Path: ...
-
-    def newest_state(self) -> Path | None: ...
-
-    def kill(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Machinery:
-    """What the state machine runs on.
-
-    prepare: makes the job of an application's current version and run; raises CodeError where it cannot be run.
-    spawn: runs something in the background. latencies: seconds that a state lasts at least, by its name.
-    """
-
-    prepare: Callable[[Application], RunningJob]
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
-    spawn: Callable[[Callable[[], None]], None]
-    latencies: Mapping[str, float] = field(default_factory=dict)
 
 
 class Applications:
@@ -77,8 +54,6 @@ class Applications:
         self._jobs: dict[tuple[str, str], RunningJob] = {}
         self._shut_down = False
         self.lock = threading.RLock()
-
-    # -- looking -------------------------------------------------------------------------------------------------
 
     def now(self) -> float:
         """The time, in epoch seconds."""
@@ -100,8 +75,6 @@ class Applications:
         """The jobs there are now, by (region, name)."""
         with self.lock:
             return dict(self._jobs)
-
-    # -- changing ------------------------------------------------------------------------------------------------
 
     def add(self, application: Application) -> None:
         """Takes up a new application. Raises ResourceInUseException where the name is taken."""
@@ -128,12 +101,10 @@ class Applications:
     def start(self, application: Application, run_configuration: Mapping[str, Any]) -> Operation:
         """Begins to start an application that is READY."""
         with self.lock:
-            self._require(application, "READY")
-            restored_from = self._restore_point(application, run_configuration)
-            flags = run_configuration.get("FlinkRunConfiguration", {})
-            application.run = self._next_run(
-                application, restored_from, bool(flags.get("AllowNonRestoredState", False))
-            )
+            require(application, "READY")
+            restored_from = restore_point(application, run_configuration)
+            allow = allows_non_restored_state(run_configuration)
+            application.run = next_run(application, restored_from, allow)
             application.run_configuration = dict(run_configuration)
             operation = self._begin(application, "StartApplication", "STARTING")
         self._machinery.spawn(lambda: self._start(application, operation))
@@ -142,7 +113,7 @@ class Applications:
     def stop(self, application: Application, *, force: bool) -> Operation:
         """Begins to stop an application."""
         with self.lock:
-            self._require(application, *(_FORCE_STOPPABLE if force else ("RUNNING",)))
+            require(application, *(_FORCE_STOPPABLE if force else ("RUNNING",)))
             status = "FORCE_STOPPING" if force else "STOPPING"
             for other in application.operations:
                 if force and other.status == "IN_PROGRESS":
@@ -159,19 +130,18 @@ class Applications:
         Returns the operation, or None where the change took effect at once.
         """
         with self.lock:
-            self._require(application, "READY", "RUNNING")
+            require(application, "READY", "RUNNING")
             before = application.version
             restart = application.status == "RUNNING" and (
                 configurations.needs_restart(before.configuration, version.configuration)
                 or before.runtime != version.runtime
             )
-            flags = run_configuration.get("FlinkRunConfiguration", {})
             if run_configuration:
                 application.run_configuration = {**application.run_configuration, **run_configuration}
             self.new_version(application, version)
             if not restart:
                 return None
-            allow = bool(flags.get("AllowNonRestoredState", False))
+            allow = allows_non_restored_state(run_configuration)
             operation = self._begin(application, "UpdateApplication", "UPDATING")
             operation.from_version, operation.to_version = before.number, version.number
             self._store.save(application)
@@ -181,7 +151,7 @@ class Applications:
     def delete(self, application: Application) -> Operation:
         """Begins to delete an application that is READY or RUNNING."""
         with self.lock:
-            self._require(application, "READY", "RUNNING")
+            require(application, "READY", "RUNNING")
             operation = self._begin(application, "DeleteApplication", "DELETING")
         self._machinery.spawn(lambda: self._delete(application))
         return operation
@@ -189,7 +159,7 @@ class Applications:
     def create_snapshot(self, application: Application, name: str) -> None:
         """Begins a snapshot of a RUNNING application."""
         with self.lock:
-            self._require(application, "RUNNING")
+            require(application, "RUNNING")
             if application.snapshot(name):
                 raise ServiceError("ResourceInUseException", f"Snapshot {name} exists already.")
             snapshot = self._new_snapshot(application, name)
@@ -197,8 +167,6 @@ class Applications:
 
     def delete_snapshot(self, application: Application, snapshot: Snapshot) -> None:
         """Deletes a snapshot that is READY or FAILED."""
-        import shutil
-
         with self.lock:
             if snapshot.status not in ("READY", "FAILED"):
                 raise ServiceError(
@@ -212,8 +180,6 @@ class Applications:
             self._store.save(application)
         if snapshot.path:
             shutil.rmtree(snapshot.path, ignore_errors=True)
-
-    # -- the daemon's life -----------------------------------------------------------------------------------------
 
     def resume(self) -> None:
         """Loads every application and takes up what was running or under way."""
@@ -248,8 +214,6 @@ class Applications:
         self._shut_down = True
         for job in self.jobs().values():
             job.kill()
-
-    # -- in the background -----------------------------------------------------------------------------------------
 
     def _start(self, application: Application, operation: Operation) -> None:
         began = self._machinery.clock()
@@ -286,14 +250,14 @@ class Applications:
             # mends) is followed up from its newest checkpoint.
             try:
                 state = job.stop_with_savepoint(self._savepoints(application))
-            except JobError as error:
-                log.warning("%s: updating from a checkpoint: %s", application.name, error)
+            except JobError as reason:
+                log.warning("%s: updating from a checkpoint: %s", application.name, reason)
                 job.kill()
                 state = job.newest_state()
         with self.lock:
             if operation.status != "IN_PROGRESS":
                 return
-            application.run = self._next_run(application, str(state or ""), allow)
+            application.run = next_run(application, str(state or ""), allow)
             self._store.save(application)
         error = self._bring_up(application)
         self._last(application, "UPDATING", began)
@@ -316,19 +280,7 @@ class Applications:
             return
         with self.lock:
             application.status = "ROLLING_BACK"
-            failed = application.version
-            application.versions.append(
-                Version(
-                    number=failed.number + 1,
-                    runtime=before.runtime,
-                    role=before.role,
-                    configuration=before.configuration,
-                    created=self._machinery.clock(),
-                    updated_from=failed.number,
-                    rolled_back_from=failed.number,
-                    rolled_back_to=before.number,
-                )
-            )
+            application.versions.append(rolled_back(application.version, before, self._machinery.clock()))
             self._store.save(application)
         second = self._bring_up(application)
         with self.lock:
@@ -392,8 +344,6 @@ class Applications:
             return str(error)
         return None
 
-    # -- small steps -----------------------------------------------------------------------------------------------
-
     def _begin(self, application: Application, name: str, status: str) -> Operation:
         operation = Operation(
             id=secrets.token_hex(16), name=name, status="IN_PROGRESS", started=self._machinery.clock()
@@ -420,34 +370,6 @@ class Applications:
         remaining = self._machinery.latencies.get(status, 0.0) - (self._machinery.clock() - began)
         if remaining > 0 and application.status == status:
             self._machinery.sleep(remaining)
-
-    def _require(self, application: Application, *statuses: str) -> None:
-        if application.status not in statuses:
-            raise ServiceError(
-                "ResourceInUseException",
-                f"Application {application.name} is {application.status}; "
-                f"this can be done when it is {' or '.join(statuses)}.",
-            )
-
-    def _restore_point(self, application: Application, run_configuration: Mapping[str, Any]) -> str:
-        restore = run_configuration.get("ApplicationRestoreConfiguration", {})
-        kind = restore.get("ApplicationRestoreType", "RESTORE_FROM_LATEST_SNAPSHOT")
-        if kind == "SKIP_RESTORE_FROM_SNAPSHOT":
-            return ""
-        if kind == "RESTORE_FROM_CUSTOM_SNAPSHOT":
-            snapshot = application.snapshot(restore.get("SnapshotName", ""))
-            if snapshot is None or snapshot.status != "READY":
-                raise ServiceError(
-                    "InvalidArgumentException",
-                    f"Application {application.name} has no snapshot {restore.get('SnapshotName')} that is READY.",
-                )
-            return snapshot.path
-        ready = [snapshot for snapshot in application.snapshots if snapshot.status == "READY"]
-        return ready[-1].path if ready else ""
-
-    def _next_run(self, application: Application, restored_from: str, allow: bool) -> Run:
-        number = application.run.number + 1 if application.run else 1
-        return Run(number=number, restored_from=restored_from, allow_non_restored_state=allow)
 
     def _new_snapshot(self, application: Application, name: str) -> Snapshot:
         application.serial += 1

@@ -20,7 +20,7 @@ CHECKPOINT_DEFAULTS = {
 }
 MONITORING_DEFAULTS = {"MetricsLevel": "APPLICATION", "LogLevel": "INFO"}
 PARALLELISM_DEFAULTS = {"Parallelism": 1, "ParallelismPerKPU": 1, "AutoScalingEnabled": False}
-_FLINK = {
+_FLINK: Mapping[str, Mapping[str, Any]] = {
     "CheckpointConfiguration": CHECKPOINT_DEFAULTS,
     "MonitoringConfiguration": MONITORING_DEFAULTS,
     "ParallelismConfiguration": PARALLELISM_DEFAULTS,

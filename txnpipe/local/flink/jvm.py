@@ -267,7 +267,7 @@ def _reason(error: Exception) -> str:
         while cause.getCause() is not None:
             cause = cause.getCause()
         text = f"{cause.getClass().getSimpleName()}: {cause.getMessage()}"
-    except Exception:  # the JVM died while it was asked
+    except Exception:  # noqa: BLE001 - the JVM died while it was asked
         return "The JVM is gone."
     return " ".join(text.split())[:500]
 

@@ -13,8 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from txnpipe.local.flink import code as codes
 from txnpipe.local.flink import configuration as configurations
-from txnpipe.local.flink.applications import Applications, Machinery
+from txnpipe.local.flink.applications import Applications
 from txnpipe.local.flink.jvm import JobPlan, launch
+from txnpipe.local.flink.machinery import Machinery
 from txnpipe.local.flink.service import FlinkService
 from txnpipe.local.flink.state import Application, Store
 from txnpipe.local.flink.supervisor import Job, Start, Supervisor
@@ -40,7 +41,7 @@ class FlinkPart:
             Machinery(
                 prepare=self._prepare,
                 clock=time.time,
-                sleep=self._stopping.wait,
+                sleep=self._sleep,
                 spawn=_in_background,
                 latencies=latencies or {},
             ),
@@ -80,6 +81,9 @@ class FlinkPart:
                 if connection.status == psutil.CONN_LISTEN
             ]
         return found
+
+    def _sleep(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
 
     def _code_is_there(self, region: str, configuration: Mapping[str, object]) -> bool:
         bucket, key, version = codes.location(configuration)

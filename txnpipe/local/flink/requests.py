@@ -1,4 +1,4 @@
-"""Checks requests against botocore's model of Kinesis Analytics V2: types, required members, bounds, patterns."""
+"""Checks requests against botocore's model of the service: types, required members, bounds, patterns."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def operation_names() -> frozenset[str]:
 def validate(operation: str, request: Any) -> None:
     """InvalidArgumentException unless `request` (parsed JSON) fits the operation's input."""
     shape = _model().operation_model(operation).input_shape
+    assert shape is not None  # every operation of this service has an input
     report = ParamValidator().validate(request, shape)
     if report.has_errors():
         raise ServiceError("InvalidArgumentException", " ".join(report.generate_report().split()))

@@ -6,8 +6,8 @@ Requests are checked against botocore's model of the service before an operation
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from txnpipe.local.flink import configuration as configurations
 from txnpipe.local.flink.applications import Applications, new_token
@@ -20,19 +20,22 @@ from txnpipe.local.flink.describe import (
     snapshot_details,
     version_detail,
 )
+from txnpipe.local.flink.preconditions import (
+    add_logging_option,
+    check_runtime,
+    check_version,
+    logging_option,
+    page,
+    with_tags,
+)
 from txnpipe.local.flink.requests import operation_names, validate
-from txnpipe.local.flink.state import RUNNABLE, Application, LoggingOption, Snapshot, Version
+from txnpipe.local.flink.runs import rolled_back
+from txnpipe.local.flink.state import Application, Snapshot, Version
 from txnpipe.local.part import ACCOUNT
 from txnpipe.local.service import Request, Response, ServiceError
 
 TARGET = "KinesisAnalytics_20180523."
-MAX_TAGS = 50
-PAGE = 50
 Answer = dict[str, Any]
-Item = TypeVar("Item")
-_ENDED_RUNTIMES = {
-    "SQL-1_0": "Kinesis Data Analytics for SQL ended on 2026-01-27; use a FLINK runtime.",
-}
 
 
 class FlinkService:
@@ -68,7 +71,7 @@ class FlinkService:
             "ListTagsForResource": self._list_tags,
         }
 
-    def claims(self, method: str, path: str, target: str) -> bool:
+    def claims(self, method: str, path: str, target: str) -> bool:  # noqa: ARG002 - the interface's
         """Every call of Kinesis Analytics V2."""
         return target.startswith(TARGET)
 
@@ -90,11 +93,9 @@ class FlinkService:
             answer = self._operations[name](request.region, body)
         return Response(200, json.dumps(answer).encode())
 
-    # -- applications ----------------------------------------------------------------------------------------------
-
     def _create(self, region: str, request: Any) -> Answer:
         runtime = request["RuntimeEnvironment"]
-        _check_runtime(runtime)
+        check_runtime(runtime)
         if request.get("ApplicationMode", "STREAMING") != "STREAMING":
             raise ServiceError(
                 "UnsupportedOperationException", "The local cloud runs STREAMING applications."
@@ -120,10 +121,10 @@ class FlinkService:
                     created=now,
                 )
             ],
-            tags=_with_tags({}, request.get("Tags", [])),
+            tags=with_tags({}, request.get("Tags", [])),
         )
         for option in request.get("CloudWatchLoggingOptions", []):
-            _add_logging_option(application, option["LogStreamARN"])
+            add_logging_option(application, option["LogStreamARN"])
         self._applications.add(application)
         return {"ApplicationDetail": application_detail(application, details=False)}
 
@@ -133,7 +134,7 @@ class FlinkService:
         return {"ApplicationDetail": application_detail(application, details=details)}
 
     def _list(self, region: str, request: Any) -> Answer:
-        applications, token = _page(self._applications.all(region), request)
+        applications, token = page(self._applications.all(region), request)
         return {"ApplicationSummaries": [application_summary(a) for a in applications], **token}
 
     def _start(self, region: str, request: Any) -> Answer:
@@ -149,10 +150,10 @@ class FlinkService:
 
     def _update(self, region: str, request: Any) -> Answer:
         application = self._get(region, request)
-        _check_version(application, request)
+        check_version(application, request)
         before = application.version
         runtime = request.get("RuntimeEnvironmentUpdate", before.runtime)
-        _check_runtime(runtime)
+        check_runtime(runtime)
         if before.runtime.startswith("FLINK-2") and runtime.startswith("FLINK-1"):
             raise ServiceError(
                 "InvalidArgumentException", f"{before.runtime} cannot be changed to {runtime}."
@@ -165,7 +166,7 @@ class FlinkService:
         ):
             self._check_code(region, configuration)
         for change in request.get("CloudWatchLoggingOptionUpdates", []):
-            option = _logging_option(application, change["CloudWatchLoggingOptionId"])
+            option = logging_option(application, change["CloudWatchLoggingOptionId"])
             option.log_stream_arn = change.get("LogStreamARNUpdate", option.log_stream_arn)
         version = Version(
             number=before.number + 1,
@@ -181,21 +182,12 @@ class FlinkService:
 
     def _rollback(self, region: str, request: Any) -> Answer:
         application = self._get(region, request)
-        _check_version(application, request)
+        check_version(application, request)
         current = application.version
         if current.updated_from is None:
             raise ServiceError("InvalidRequestException", "There is no version to roll back to.")
         target = next(v for v in application.versions if v.number == current.updated_from)
-        version = Version(
-            number=current.number + 1,
-            runtime=target.runtime,
-            role=target.role,
-            configuration=target.configuration,
-            created=self._applications.now(),
-            updated_from=current.number,
-            rolled_back_from=current.number,
-            rolled_back_to=target.number,
-        )
+        version = rolled_back(current, target, self._applications.now())
         operation = self._applications.update(application, version, application.run_configuration)
         answer: Answer = {"ApplicationDetail": application_detail(application, details=False)}
         return answer | ({"OperationId": operation.id} if operation else {})
@@ -221,8 +213,6 @@ class FlinkService:
                 "The application's code cannot be read from the S3 location that the configuration names.",
             )
 
-    # -- snapshots -------------------------------------------------------------------------------------------------
-
     def _create_snapshot(self, region: str, request: Any) -> Answer:
         application = self._get(region, request)
         if not configurations.snapshots_enabled(application.version.configuration):
@@ -238,7 +228,7 @@ class FlinkService:
 
     def _list_snapshots(self, region: str, request: Any) -> Answer:
         newest_first = list(reversed(self._get(region, request).snapshots))
-        snapshots, token = _page(newest_first, request)
+        snapshots, token = page(newest_first, request)
         return {"SnapshotSummaries": [snapshot_details(snapshot) for snapshot in snapshots], **token}
 
     def _delete_snapshot(self, region: str, request: Any) -> Answer:
@@ -259,8 +249,6 @@ class FlinkService:
             )
         return snapshot
 
-    # -- operations and versions -----------------------------------------------------------------------------------
-
     def _describe_operation(self, region: str, request: Any) -> Answer:
         operation = self._get(region, request).operation(request["OperationId"])
         if operation is None:
@@ -274,7 +262,7 @@ class FlinkService:
             if request.get("Operation", operation.name) == operation.name
             and request.get("OperationStatus", operation.status) == operation.status
         ]
-        operations, token = _page(wanted, request)
+        operations, token = page(wanted, request)
         return {"ApplicationOperationInfoList": [operation_summary(o) for o in operations], **token}
 
     def _describe_version(self, region: str, request: Any) -> Answer:
@@ -287,7 +275,7 @@ class FlinkService:
 
     def _list_versions(self, region: str, request: Any) -> Answer:
         application = self._get(region, request)
-        versions, token = _page(list(reversed(application.versions)), request)
+        versions, token = page(list(reversed(application.versions)), request)
         summaries = [
             {
                 "ApplicationVersionId": version.number,
@@ -297,18 +285,16 @@ class FlinkService:
         ]
         return {"ApplicationVersionSummaries": summaries, **token}
 
-    # -- logging, maintenance, tags --------------------------------------------------------------------------------
-
     def _add_logging(self, region: str, request: Any) -> Answer:
         application = self._get(region, request)
-        _check_version(application, request)
-        _add_logging_option(application, request["CloudWatchLoggingOption"]["LogStreamARN"])
+        check_version(application, request)
+        add_logging_option(application, request["CloudWatchLoggingOption"]["LogStreamARN"])
         return self._logging_answer(application)
 
     def _delete_logging(self, region: str, request: Any) -> Answer:
         application = self._get(region, request)
-        _check_version(application, request)
-        application.logging.remove(_logging_option(application, request["CloudWatchLoggingOptionId"]))
+        check_version(application, request)
+        application.logging.remove(logging_option(application, request["CloudWatchLoggingOptionId"]))
         return self._logging_answer(application)
 
     def _logging_answer(self, application: Application) -> Answer:
@@ -342,7 +328,7 @@ class FlinkService:
 
     def _tag(self, region: str, request: Any) -> Answer:
         application = self._by_arn(region, request["ResourceARN"])
-        application.tags = _with_tags(application.tags, request["Tags"])
+        application.tags = with_tags(application.tags, request["Tags"])
         self._applications.changed(application)
         return {}
 
@@ -362,60 +348,3 @@ class FlinkService:
 
     def _by_arn(self, region: str, arn: str) -> Application:
         return self._applications.get(region, arn.rsplit("/", 1)[-1])
-
-
-def _check_runtime(runtime: str) -> None:
-    if runtime in _ENDED_RUNTIMES:
-        raise ServiceError("UnsupportedOperationException", _ENDED_RUNTIMES[runtime])
-    if runtime not in RUNNABLE:
-        raise ServiceError(
-            "InvalidArgumentException",
-            f"{runtime} is not available for applications; use one of {', '.join(RUNNABLE)}.",
-        )
-
-
-def _check_version(application: Application, request: Mapping[str, Any]) -> None:
-    """Whoever changes an application says which state of it they have seen."""
-    token, number = request.get("ConditionalToken"), request.get("CurrentApplicationVersionId")
-    if token is None and number is None:
-        raise ServiceError(
-            "InvalidArgumentException", "Give CurrentApplicationVersionId or ConditionalToken."
-        )
-    if (token is not None and token != application.token) or (
-        number is not None and number != application.version.number
-    ):
-        raise ServiceError(
-            "ConcurrentModificationException",
-            f"Application {application.name} is at version {application.version.number}; it was changed meanwhile.",
-        )
-
-
-def _add_logging_option(application: Application, arn: str) -> None:
-    application.serial += 1
-    application.logging.append(
-        LoggingOption(id=f"{application.version.number}.{application.serial}", log_stream_arn=arn)
-    )
-
-
-def _logging_option(application: Application, option_id: str) -> LoggingOption:
-    for option in application.logging:
-        if option.id == option_id:
-            return option
-    raise ServiceError("ResourceNotFoundException", f"There is no logging option {option_id}.")
-
-
-def _with_tags(tags: Mapping[str, str], added: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    result = {**tags, **{tag["Key"]: tag.get("Value", "") for tag in added}}
-    if len(result) > MAX_TAGS:
-        raise ServiceError("TooManyTagsException", f"An application can have {MAX_TAGS} tags.")
-    return result
-
-
-def _page(items: Sequence[Item], request: Mapping[str, Any]) -> tuple[Sequence[Item], dict[str, str]]:
-    """The page that a request asks for, and its NextToken."""
-    token = request.get("NextToken", "0")
-    if not token.isdigit():
-        raise ServiceError("InvalidArgumentException", "NextToken is not one of this list.")
-    first, size = int(token), request.get("Limit", PAGE)
-    following = first + size
-    return items[first:following], ({"NextToken": str(following)} if following < len(items) else {})

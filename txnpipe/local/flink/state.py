@@ -131,7 +131,8 @@ class Store:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         target = directory / "application.json"
         temporary = directory / ".application.json"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.encode(application))
             file.flush()
             os.fsync(file.fileno())

@@ -1,8 +1,8 @@
 """Keeps the job of one running application alive.
 
 A job that Flink restarts by itself is left alone. When its JVM dies, or the job ends although nobody stopped
-it, it is started again from the newest checkpoint, with pauses that double up to half a minute and shrink again
-once it has run for a while.
+it, it is started again from the newest checkpoint, with pauses that double up to half a minute and shrink
+again once it has run for a while.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Supervisor:
         return job.pid if job else None
 
     def run(self) -> None:
-        """Starts the job and returns when it runs. Raises JobError where it does not start; nothing is left."""
+        """Starts the job and returns when it runs. Raises JobError, CodeError; then nothing is left."""
         job = self._launch()
         with self._lock:
             if self._stopping.is_set():

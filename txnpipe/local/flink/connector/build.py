@@ -2,8 +2,8 @@
 
     python -m txnpipe.local.flink.connector.build
 
-Needs javac of JDK 17 and the jars of `apache-flink-libraries`, to compile against. Users need neither: the jar is
-committed, and a test rebuilds it.
+Needs javac of JDK 17 and the jars of `apache-flink-libraries`, to compile against. Users need no javac: the
+jar is committed, and a test rebuilds it.
 """
 
 from __future__ import annotations
