@@ -36,7 +36,7 @@ WAIT_S = 20
 """WaitTimeSeconds of one request; the service allows 1-30. Below the client's read time-out."""
 STATEMENT_TIMEOUT_S = 600.0
 _RUNNING = frozenset({"SUBMITTED", "PICKED", "STARTED"})
-_PREFIX = re.compile(r"^\s*(ERROR:)?\s*")
+_PREFIX = re.compile(r"^\s*(Query #\d+ failed with )?(ERROR:)?\s*")
 
 
 class DataApiWarehouse:
@@ -114,6 +114,15 @@ class DataApiWarehouse:
         return self._finished(answer["Id"])
 
     def _finished(self, statement_id: str) -> dict[str, Any]:
+        """Waits for the end of a statement and returns its description. Ctrl-C cancels it."""
+        try:
+            return self._awaited(statement_id)
+        except KeyboardInterrupt:
+            with translated("cancel a statement in", "the warehouse"):
+                self._client.cancel_statement(Id=statement_id)
+            raise
+
+    def _awaited(self, statement_id: str) -> dict[str, Any]:
         deadline = self._clock() + self._timeout_s
         while True:
             with translated("wait for a statement in", "the warehouse"):

@@ -19,6 +19,7 @@ import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from txnpipe.errors import ExitCode
+from txnpipe.warehouse import interruptible
 from txnpipe.warehouse.interface import (
     MAX_BATCH,
     Dialect,
@@ -206,25 +207,26 @@ def connector(
     """Makes connections. `password` is asked for each of them: it may have been rotated."""
 
     def connect() -> Any:
-        connection = psycopg2.connect(
-            host=host,
-            port=port,
-            dbname=database,
-            user=user,
-            password=password(),
-            sslmode=sslmode,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            application_name="txnpipe",
-            keepalives=1,
-            keepalives_idle=30,
-            keepalives_interval=10,
-            keepalives_count=3,
-        )
+        with interruptible.connecting(CONNECT_TIMEOUT_S):
+            connection = psycopg2.connect(
+                host=host,
+                port=port,
+                dbname=database,
+                user=user,
+                password=password(),
+                sslmode=sslmode,
+                application_name="txnpipe",
+                keepalives=1,
+                keepalives_idle=30,
+                keepalives_interval=10,
+                keepalives_count=3,
+            )
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f"SET statement_timeout TO {statement_timeout_s * 1000:d}")
         return connection
 
+    interruptible.install()
     return connect
 
 

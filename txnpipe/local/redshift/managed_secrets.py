@@ -45,7 +45,7 @@ def exists(region: str, arn: str | None) -> bool:
 
 def remove(region: str, resource: str, user: str) -> None:
     """Deletes the secret at once, as Redshift does with its own; no matter if there is none."""
-    _backend(region).secrets.pop(secret_name(resource, user), None)
+    _backend(region).secrets.pop(secret_name(resource, user))
 
 
 def read(region: str, secret_id: str) -> dict[str, str] | None:
