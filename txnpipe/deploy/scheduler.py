@@ -73,7 +73,8 @@ def run(
     except BaseException:
         on_interrupt()
         for thread in running.values():
-            thread.join(PATIENCE_S / max(1, len(running)))
+            if thread.is_alive():  # the interruption may have come before its start
+                thread.join(PATIENCE_S / len(running))
         raise
     ended = {*outcome.done, *outcome.failed}
     outcome.skipped = [key for key in TopologicalSorter(requirements).static_order() if key not in ended]

@@ -1,0 +1,412 @@
+"""A remote state in memory: moto for what moto has, doubles for the rest, and a record of every call.
+
+The doubles answer inside botocore, after it has validated and serialized the request, so a request that AWS
+would refuse to parse fails here as well.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from txnpipe.aws import Credentials, FunctionPlatform, Target
+from txnpipe.config import Settings
+from txnpipe.deploy.apply import Applied, apply
+from txnpipe.deploy.artifacts import Artifacts
+from txnpipe.deploy.graph import Graph, assemble
+from txnpipe.deploy.lock import SetupLock
+from txnpipe.deploy.plan import Plan, make_plan
+from txnpipe.names import Names
+from txnpipe.resources.resource import Waiter
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+READS = ("Describe", "Get", "List", "Head", "Lookup")
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing runs after it."""
+
+
+@dataclass(frozen=True)
+class Zip:
+    """A built artifact."""
+
+    name: str
+    content: bytes
+    sha256: str
+
+
+def make_zip(name: str, text: str) -> Zip:
+    """A real, tiny zip."""
+    import hashlib
+    import io
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("main.py"), text)
+    return Zip(name, buffer.getvalue(), hashlib.sha256(buffer.getvalue()).hexdigest())
+
+
+@dataclass
+class Recorder:
+    """Every call that reached the services, and the moment of the kill."""
+
+    calls: list[str] = field(default_factory=list)
+    kill_after: int | None = None
+    """Die right after this many changing calls were answered."""
+    dead: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def changes(self) -> list[str]:
+        """The calls that change something."""
+        return [call for call in self.calls if is_change(call)]
+
+    def revive(self) -> None:
+        """A new process: nothing kills it."""
+        self.kill_after, self.dead = None, False
+
+    def before(self, **_: Any) -> None:
+        """For botocore's before-call."""
+        if self.dead:
+            raise Killed
+
+    def after(self, http_response: Any, model: Any, **_: Any) -> None:
+        """For botocore's after-call."""
+        with self._lock:
+            if http_response.status_code < 300:
+                self.calls.append(f"{model.service_model.service_name}.{model.name}")
+            if self.dead:
+                raise Killed
+            if self.kill_after is not None and len(self.changes) >= self.kill_after:
+                self.dead = True
+                raise Killed
+
+
+def is_change(call: str) -> bool:
+    """Whether a call changes something. The lock is bookkeeping, but counts: it is written."""
+    return not call.split(".")[1].startswith(READS)
+
+
+@dataclass
+class FakeAnswer:
+    """What after-call sees of a double's answer."""
+
+    status_code: int
+
+
+@dataclass
+class AnalyticsDouble:
+    """Managed Flink's control plane: states change when they are looked at."""
+
+    applications: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    operations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fail_start: str = ""
+
+    def answer(self, model: Any, params: Mapping[str, Any], **_: Any) -> tuple[FakeAnswer, dict[str, Any]]:
+        """For botocore's before-call: returning something keeps the request from being sent."""
+        request = json.loads(params["body"])
+        try:
+            parsed = getattr(self, f"_{model.name}")(request)
+        except _Refused as refused:
+            error = {"Code": refused.code, "Message": refused.message}
+            return FakeAnswer(400), {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 400}}
+        return FakeAnswer(200), {**parsed, "ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    def _find(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        name = request["ApplicationName"]
+        if name not in self.applications:
+            raise _Refused("ResourceNotFoundException", f"Application {name} not found.")
+        return self.applications[name]
+
+    def _operation(self, kind: str, status: str = "SUCCESSFUL", error: str = "") -> dict[str, Any]:
+        key = f"operation-{len(self.operations) + 1}"
+        self.operations[key] = {"Operation": kind, "OperationStatus": status}
+        if error:
+            self.operations[key]["OperationFailureDetails"] = {"ErrorInfo": {"ErrorString": error}}
+        return {"OperationId": key}
+
+    def _CreateApplication(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        name = request["ApplicationName"]
+        if name in self.applications:
+            raise _Refused("ResourceInUseException", f"Application {name} already exists.")
+        given = request["ApplicationConfiguration"]
+        flink = given["FlinkApplicationConfiguration"]
+        arn = f"arn:aws:kinesisanalytics:{REGION}:{ACCOUNT}:application/{name}"
+        location = given["ApplicationCodeConfiguration"]["CodeContent"]["S3ContentLocation"]
+        self.applications[name] = {
+            "ApplicationARN": arn,
+            "ApplicationName": name,
+            "ApplicationStatus": "READY",
+            "ApplicationVersionId": 1,
+            "CreateTimestamp": datetime(2026, 1, 1, tzinfo=UTC),
+            "RuntimeEnvironment": request["RuntimeEnvironment"],
+            "ServiceExecutionRole": request["ServiceExecutionRole"],
+            "CloudWatchLoggingOptionDescriptions": [
+                {"CloudWatchLoggingOptionId": "1.1", **option}
+                for option in request["CloudWatchLoggingOptions"]
+            ],
+            "ApplicationConfigurationDescription": {
+                "ApplicationCodeConfigurationDescription": {
+                    "CodeContentType": "ZIPFILE",
+                    "CodeContentDescription": {"S3ApplicationCodeLocationDescription": dict(location)},
+                },
+                "EnvironmentPropertyDescriptions": {
+                    "PropertyGroupDescriptions": given["EnvironmentProperties"]["PropertyGroups"]
+                },
+                "FlinkApplicationConfigurationDescription": {
+                    "CheckpointConfigurationDescription": flink["CheckpointConfiguration"],
+                    "ParallelismConfigurationDescription": flink["ParallelismConfiguration"],
+                },
+            },
+        }
+        self.tags[arn] = list(request["Tags"])
+        return {"ApplicationDetail": self.applications[name]}
+
+    def _DescribeApplication(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        detail = self._find(request)
+        shown = dict(detail)
+        following = {
+            "STARTING": "RUNNING",
+            "STOPPING": "READY",
+            "FORCE_STOPPING": "READY",
+            "UPDATING": "RUNNING",
+        }
+        detail["ApplicationStatus"] = following.get(detail["ApplicationStatus"], detail["ApplicationStatus"])
+        return {"ApplicationDetail": shown}
+
+    def _ListTagsForResource(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"Tags": self.tags[request["ResourceARN"]]}
+
+    def _StartApplication(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        detail = self._find(request)
+        if detail["ApplicationStatus"] != "READY":
+            raise _Refused("ResourceInUseException", f"it is {detail['ApplicationStatus']}")
+        if self.fail_start:
+            return self._operation("StartApplication", "FAILED", self.fail_start)
+        detail["ApplicationStatus"] = "STARTING"
+        return self._operation("StartApplication")
+
+    def _StopApplication(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self._find(request)["ApplicationStatus"] = "FORCE_STOPPING" if request.get("Force") else "STOPPING"
+        return self._operation("StopApplication")
+
+    def _UpdateApplication(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        detail = self._find(request)
+        if request["CurrentApplicationVersionId"] != detail["ApplicationVersionId"]:
+            raise _Refused("ConcurrentModificationException", "another version")
+        described = detail["ApplicationConfigurationDescription"]
+        update = request.get("ApplicationConfigurationUpdate", {})
+        flink = update.get("FlinkApplicationConfigurationUpdate", {})
+        described_flink = described["FlinkApplicationConfigurationDescription"]
+        if "ParallelismConfigurationUpdate" in flink:
+            described_flink["ParallelismConfigurationDescription"]["Parallelism"] = flink[
+                "ParallelismConfigurationUpdate"
+            ]["ParallelismUpdate"]
+        if "CheckpointConfigurationUpdate" in flink:
+            described_flink["CheckpointConfigurationDescription"]["CheckpointInterval"] = flink[
+                "CheckpointConfigurationUpdate"
+            ]["CheckpointIntervalUpdate"]
+        if "ApplicationCodeConfigurationUpdate" in update:
+            change = update["ApplicationCodeConfigurationUpdate"]["CodeContentUpdate"]
+            described["ApplicationCodeConfigurationDescription"]["CodeContentDescription"] = {
+                "S3ApplicationCodeLocationDescription": {
+                    "BucketARN": change["S3ContentLocationUpdate"]["BucketARNUpdate"],
+                    "FileKey": change["S3ContentLocationUpdate"]["FileKeyUpdate"],
+                }
+            }
+        detail["RuntimeEnvironment"] = request.get("RuntimeEnvironmentUpdate", detail["RuntimeEnvironment"])
+        detail["ApplicationVersionId"] += 1
+        if detail["ApplicationStatus"] == "RUNNING":
+            detail["ApplicationStatus"] = "UPDATING"
+        return {**self._operation("UpdateApplication"), "ApplicationDetail": detail}
+
+    def _DescribeApplicationOperation(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"ApplicationOperationInfoDetails": self.operations[request["OperationId"]]}
+
+    def _DeleteApplication(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        detail = self._find(request)
+        assert datetime.fromtimestamp(request["CreateTimestamp"], UTC) == detail["CreateTimestamp"]
+        assert detail["ApplicationStatus"] == "READY"
+        del self.applications[request["ApplicationName"]]
+        return {}
+
+
+_FOLLOWING = {
+    "STARTING": "RUNNING",
+    "UPDATING": "RUNNING",
+    "STOPPING": "READY",
+    "FORCE_STOPPING": "READY",
+}
+
+
+class _Refused(Exception):  # noqa: N818
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a query answers."""
+
+    rows: list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What is pending."""
+
+    name: str
+
+
+@dataclass
+class WarehouseDouble:
+    """What is inside the cluster. It goes when the cluster goes."""
+
+    pending: list[str] = field(default_factory=lambda: ["transactions", "alerts"])
+    users: dict[str, str] = field(default_factory=dict)
+
+    def __enter__(self) -> WarehouseDouble:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> Rows:
+        """Only the question whether a user is there."""
+        assert "pg_user" in sql
+        assert parameters
+        return Rows([(1,)] if parameters["name"] in self.users else [])
+
+
+Hook = tuple[str, Callable[..., Any]]
+_hooks: dict[str, list[Hook]] = {}
+"""Service → event handlers of the current test's account; "*" come first, "last" last, for every service."""
+_made: dict[str, Any] = {}
+"""Clients live as long as the tests: making them costs more than most tests do."""
+
+
+class RecordedTarget(Target):
+    """A Target whose clients are recorded and partly answered by doubles."""
+
+    def _make(self, service: str, options: dict[str, Any]) -> Any:
+        if service not in _made:
+            _made[service] = super()._make(service, options)
+            for phase in ("before-call", "after-call"):
+                _made[service].meta.events.register(phase, _dispatch)
+        return _made[service]
+
+
+def _dispatch(event_name: str, **arguments: Any) -> Any:
+    """Hands an event to the handlers of the current account; the first answer counts."""
+    service = event_name.split(".")[1]
+    for prefix, handler in [*_hooks["*"], *_hooks.get(service, []), *_hooks["last"]]:
+        if event_name.startswith(prefix):
+            answer = handler(**arguments)
+            if answer is not None:
+                return answer
+    return None
+
+
+class Remote:
+    """One account with one pipeline in it, and the commands on it."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.analytics = AnalyticsDouble()
+        self.warehouse = WarehouseDouble()
+        self.now = 1_000_000.0
+        self.zips = {name: make_zip(name, "1") for name in ("loader", "notifier", "analytics")}
+        _hooks.clear()
+        # A kill comes after the answer, so that the recorder is the last to hear of it.
+        _hooks["*"] = [("before-call", self.recorder.before)]
+        _hooks["last"] = [("after-call", self.recorder.after)]
+        _hooks["kinesis-analytics-v2"] = [("before-call", self.analytics.answer)]
+        _hooks["kinesis"] = [
+            ("before-call.kinesis.CreateStream", _keep_tags),
+            ("after-call.kinesis.CreateStream", _apply_tags),
+        ]
+        _hooks["redshift"] = [("after-call.redshift.DescribeClusters", _with_secret)]
+        self.target = RecordedTarget(
+            name="test",
+            region=REGION,
+            account=ACCOUNT,
+            endpoint_url=None,
+            credentials=Credentials("testing", "testing"),
+            profile=None,
+            warehouse_access="direct",
+            sslmode="prefer",
+            functions=FunctionPlatform("3.13", "x86_64"),
+            batch_window_seconds=1,
+            checkpoint_interval_ms=1000,
+            connector_jar=Path("connector.jar"),
+            final_snapshot=False,
+        )
+
+    def graph(self, settings: Settings) -> Graph:
+        """The graph of a pipeline in this account."""
+        names = Names(settings.pipeline, ACCOUNT, REGION)
+        artifacts = Artifacts(self.target, settings, names)
+        for name, built in self.zips.items():
+            setattr(artifacts, name, lambda built=built: built)
+        return assemble(
+            self.target, settings, names, artifacts=artifacts, waiter=Waiter(self._clock, self._sleep)
+        )
+
+    def _clock(self) -> float:
+        return self.now
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def plan(self, settings: Settings) -> Plan:
+        """What `txnpipe plan` computes."""
+        return make_plan(self.graph(settings))
+
+    def setup(self, settings: Settings) -> Applied:
+        """What `txnpipe setup` does, as a process of its own: earlier ones are dead."""
+        graph = self.graph(settings)
+        return apply(graph, make_plan(graph), lock=lambda: self.lock(graph))
+
+    def lock(self, graph: Graph, command: str = "setup") -> SetupLock:
+        """A lock to which every earlier process is dead."""
+        s3, bucket = graph.cloud.client("s3"), graph.cloud.names.bucket
+        return SetupLock(s3, bucket, command, clock=self._clock, alive=lambda _: None)
+
+
+def _with_secret(parsed: dict[str, Any], **_: Any) -> None:
+    for cluster in parsed.get("Clusters", []):
+        cluster["MasterPasswordSecretArn"] = "arn:aws:secretsmanager:us-east-1:123456789012:secret:redshift"
+
+
+_given = threading.local()
+
+
+def _keep_tags(params: Mapping[str, Any], **_: Any) -> None:
+    _given.request = json.loads(params["body"])
+
+
+def _apply_tags(http_response: Any, **_: Any) -> None:
+    """moto takes the tags of CreateStream and forgets them."""
+    from moto.kinesis.models import kinesis_backends
+
+    if http_response.status_code == 200:
+        backend = kinesis_backends[ACCOUNT][REGION]
+        backend.add_tags_to_stream(None, _given.request["StreamName"], _given.request["Tags"])
+
+
+def settings_of(**sections: Any) -> Settings:
+    """Settings with some values changed: settings_of(loader={"batch_size": 5})."""
+    return msgspec.convert(sections, Settings)
