@@ -1,0 +1,189 @@
+"""A stream and a bucket in memory, with the failures that the real ones have."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from txnpipe.aws import Target
+from txnpipe.traffic.dispatch import Outgoing
+from txnpipe.traffic.manifest import Span
+from txnpipe.traffic.shardmap import ShardMap
+from txnpipe.traffic.stream import Answer, CallFailed
+
+RANGE = 1 << 128
+THROTTLED = "ProvisionedThroughputExceededException"
+
+
+def spans(count: int, first: int = 0) -> tuple[Span, ...]:
+    """`count` shards of equal width."""
+    return tuple(
+        Span(f"shardId-{first + n:012d}", str(RANGE * n // count), str(RANGE * (n + 1) // count - 1))
+        for n in range(count)
+    )
+
+
+@dataclass
+class FakeStream:
+    """Kinesis as the sender sees it.
+
+    stored: by shard, (call number, index, key) in the order in which the shard took them. per_second: limit of
+    a shard, None for none. failing: the chance that a record fails with InternalFailure. breaking: the chance
+    that a call fails as a whole, after half of its records were stored.
+    """
+
+    shards: tuple[Span, ...]
+    now: Callable[[], float] = lambda: 0.0
+    per_second: int | None = None
+    failing: float = 0.0
+    breaking: float = 0.0
+    reshards: dict[int, tuple[Span, ...]] = field(default_factory=dict)
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
+    stored: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
+    calls: int = 0
+    attempts: int = 0
+    throttled: int = 0
+    sizes: list[int] = field(default_factory=list)
+    listed: int = 0
+    carried: list[list[tuple[int, str]]] = field(default_factory=list)
+    _tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _sequence: int = 0
+
+    def open_shards(self) -> tuple[Span, ...]:
+        self.listed += 1
+        return self.shards
+
+    def put(self, records: Sequence[Outgoing]) -> Answer:
+        self.calls += 1
+        self.attempts += len(records)
+        self.sizes.append(len(records))
+        self.carried.append([(index, key) for index, key, _ in records])
+        if self.calls in self.reshards:
+            self.shards = self.reshards[self.calls]
+        broken = self.rng.random() < self.breaking
+        shard_map = ShardMap(self.shards)
+        entries: list[dict[str, Any]] = []
+        full: set[str] = set()
+        for position, (index, key, _) in enumerate(records):
+            if broken and position >= len(records) // 2:
+                raise CallFailed("the connection broke")
+            shard_id = shard_map.spans[shard_map.route(key)].shard_id
+            if shard_id in full or not self._admits(shard_id):
+                full.add(shard_id)
+                self.throttled += 1
+                entries.append({"ErrorCode": THROTTLED, "ErrorMessage": "Rate exceeded"})
+            elif self.rng.random() < self.failing:
+                entries.append({"ErrorCode": "InternalFailure", "ErrorMessage": "Internal service failure"})
+            else:
+                self._sequence += 1
+                self.stored.setdefault(shard_id, []).append((self.calls, index, key))
+                entries.append({"ShardId": shard_id, "SequenceNumber": str(self._sequence)})
+        return Answer(entries, sum("ErrorCode" in entry for entry in entries))
+
+    def _admits(self, shard_id: str) -> bool:
+        if self.per_second is None:
+            return True
+        now = self.now()
+        tokens, filled_at = self._tokens.get(shard_id, (float(self.per_second), now))
+        tokens = min(tokens + (now - filled_at) * self.per_second, float(self.per_second))
+        admitted = tokens >= 1
+        self._tokens[shard_id] = (tokens - admitted, now)
+        return admitted
+
+    def indexes(self) -> list[int]:
+        """Every index that is stored, as often as it is."""
+        return [index for records in self.stored.values() for _, index, _ in records]
+
+    def overtaken(self) -> list[int]:
+        """Records that a later one of the same key overtook: it was stored by a call without them.
+
+        Within one call PutRecords promises no order, so what the same call carried does not count.
+        """
+        waiting: dict[str, list[int]] = {}
+        for key, index in sorted({(key, index) for carried in self.carried for index, key in carried}):
+            waiting.setdefault(key, []).append(index)
+        by_call: dict[int, dict[str, set[int]]] = {}
+        for records in self.stored.values():
+            for call, index, key in records:
+                by_call.setdefault(call, {}).setdefault(key, set()).add(index)
+        overtaken: list[int] = []
+        for call in sorted(by_call):
+            carried = {index for index, _ in self.carried[call - 1]}
+            for key, stored in by_call[call].items():
+                left = [index for index in waiting[key] if index not in stored]
+                overtaken += [index for index in left if index < max(stored) and index not in carried]
+                waiting[key] = left
+        return overtaken
+
+
+class NoSuchKey(Exception):
+    response = {"Error": {"Code": "NoSuchKey"}}
+
+
+class _Exceptions:
+    NoSuchKey = NoSuchKey
+
+
+class FakeS3:
+    """put_object, get_object and list_objects_v2 of one bucket."""
+
+    exceptions = _Exceptions
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.objects: dict[str, tuple[bytes, datetime]] = {}
+        self._now = now
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> dict[str, Any]:
+        self.objects[Key] = (Body, self._now())
+        return {}
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        if Key not in self.objects:
+            raise NoSuchKey
+        data, written_at = self.objects[Key]
+        date = self._now().strftime("%a, %d %b %Y %H:%M:%S GMT")
+        return {
+            "Body": io.BytesIO(data),
+            "LastModified": written_at.replace(microsecond=0),
+            "ResponseMetadata": {"HTTPHeaders": {"date": date}},
+        }
+
+    def get_paginator(self, name: str) -> FakeS3:
+        assert name == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str | None = None) -> list[dict[str, Any]]:
+        keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        if Delimiter is None:
+            return [{"Contents": [{"Key": key, "LastModified": self.objects[key][1]} for key in keys]}]
+        prefixes = {Prefix + key[len(Prefix) :].split(Delimiter)[0] + Delimiter for key in keys}
+        return [{"CommonPrefixes": [{"Prefix": prefix} for prefix in sorted(prefixes)]}]
+
+
+def target_with(**clients: Any) -> Target:
+    """A target whose clients are these."""
+
+    class Fake(Target):
+        def client(self, service: str, **options: Any) -> Any:
+            return clients[service]
+
+    from txnpipe.aws import FunctionPlatform
+
+    return Fake(
+        name="local",
+        region="us-east-1",
+        account="000000000000",
+        endpoint_url=None,
+        credentials=None,
+        profile=None,
+        warehouse_access="direct",
+        sslmode="prefer",
+        functions=FunctionPlatform("3.13", "x86_64"),
+        batch_window_seconds=0,
+        checkpoint_interval_ms=1000,
+        connector_jar=None,
+    )
