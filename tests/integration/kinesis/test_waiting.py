@@ -75,7 +75,8 @@ def test_a_record_wakes_who_waits_for_its_shard_within_milliseconds(running: Run
         waiter.join()
         assert waiter.woken
         delays.append(waiter.woken_at - stored_at)
-    assert sorted(delays)[10] < 0.003
+    assert min(delays) < 0.002
+    assert sorted(delays)[10] < 0.02  # the machine may be busy with something else
 
 
 def test_a_record_of_another_shard_wakes_nobody(running: Running) -> None:

@@ -100,7 +100,7 @@ class KinesisEngine:
                     stream = self._stream(store)
                     self._streams[stream.document.arn] = stream
                     self._stores[stream.document.arn] = store
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, ServiceError) as error:
             raise TxnpipeError(
                 f"The Kinesis streams in {self._directory} cannot be opened: {error}.",
                 "Make it readable and writable, or drop all local state with `txnpipe local reset`.",

@@ -28,6 +28,11 @@ from txnpipe.local.service import Request, Response, ServiceError
 
 TARGET_PREFIX = "Kinesis_20131202."
 
+_JSON_ONLY = (
+    "The local cloud's Kinesis speaks JSON only. Set AWS_CBOR_ENABLED=false (AWS SDK for Java 2) or"
+    " AWS_CBOR_DISABLE=true (version 1)."
+)
+
 Operation = Callable[[KinesisEngine, str, dict[str, Any]], dict[str, Any] | None]
 
 OPERATIONS: dict[str, Operation] = {
@@ -83,6 +88,8 @@ class KinesisService:
 
     def handle(self, request: Request) -> Response:
         """Answers one request; ServiceError is the typed error."""
+        if "cbor" in request.headers.get("content-type", ""):
+            raise ServiceError("SerializationException", _JSON_ONLY)
         name = request.target.removeprefix(TARGET_PREFIX)
         if name == "PutRecords":
             return Response(200, records.put_records(self._engine, request.region, request.body))

@@ -170,9 +170,11 @@ class Store:
 
     def tail(self, shard: int) -> tuple[int, float] | None:
         """(counter, peak) of the newest record of a shard."""
-        row: tuple[int, float] | None = self._writer.execute(
-            "SELECT last, peak FROM batches WHERE shard = ? ORDER BY last DESC LIMIT 1", [shard]
-        ).fetchone()
+        self._open()
+        with _reported("read"):
+            row: tuple[int, float] | None = self._writer.execute(
+                "SELECT last, peak FROM batches WHERE shard = ? ORDER BY last DESC LIMIT 1", [shard]
+            ).fetchone()
         return row
 
     def save(self, document: StreamDocument, shards: Sequence[ShardDocument] = ()) -> None:

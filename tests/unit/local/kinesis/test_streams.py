@@ -9,6 +9,7 @@ import pytest
 from tests.unit.local.kinesis.conftest import REGION, World, shard_id
 from txnpipe.local.kinesis.service import OPERATIONS
 from txnpipe.local.kinesis.validation import operations
+from txnpipe.local.service import Request, ServiceError
 
 SCALE: dict[str, Any] = {"StreamName": "s", "ScalingType": "UNIFORM_SCALING"}
 
@@ -218,6 +219,13 @@ def test_every_operation_of_the_model_is_answered_or_refused_by_name(world: Worl
         assert code == "UnsupportedOperationException"
         assert name in message
     assert world.refusal("MakeTea")[0] == "UnknownOperationException"
+
+
+def test_a_client_that_speaks_cbor_is_told_how_to_speak_json(world: World) -> None:
+    headers = {"content-type": "application/x-amz-cbor-1.1"}
+    request = Request("POST", "/", "", "Kinesis_20131202.PutRecords", REGION, headers, b"\xbf\xff")
+    with pytest.raises(ServiceError, match="AWS_CBOR_ENABLED=false"):
+        world.service.handle(request)
 
 
 def test_a_resource_arn_of_something_else_is_refused(world: World) -> None:
