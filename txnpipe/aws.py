@@ -6,6 +6,7 @@ and never learns whether it talks to the local cloud or to an account.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,17 +84,11 @@ class Target:
             return self._clients[key]
 
     def _make(self, service: str, options: dict[str, Any]) -> BaseClient:
-        import boto3
         from botocore.config import Config
 
         # One session for all clients: each would load the endpoint rules and models anew, 50-100 ms a time.
         if _SESSION not in self._clients:
-            self._clients[_SESSION] = boto3.Session(
-                aws_access_key_id=self.credentials.access_key_id if self.credentials else None,
-                aws_secret_access_key=self.credentials.secret_access_key if self.credentials else None,
-                profile_name=None if self.credentials else self.profile,
-                region_name=self.region,
-            )
+            self._clients[_SESSION] = _session_with(self.credentials, self.region, self.profile)
         session = self._clients[_SESSION]
         settings: dict[str, Any] = {
             "user_agent_extra": f"txnpipe/{__version__}",
@@ -104,9 +99,35 @@ class Target:
             "s3": {"addressing_style": "path"} if self.endpoint_url else {},
             "ignore_configured_endpoint_urls": self.endpoint_url is not None,
         }
-        return session.client(  # type: ignore[call-overload, no-any-return]
+        if self.credentials:
+            # Whoever brings a key talks to this machine; a proxy of the user's would be asked otherwise.
+            settings["proxies"] = {}
+        return session.client(  # type: ignore[no-any-return]
             service, endpoint_url=self.endpoint_url, config=Config(**(settings | options))
         )
+
+
+def _session_with(credentials: Credentials | None, region: str, profile: str | None) -> Any:
+    """A boto3 session. With a key of its own it looks at no AWS_* variable and at no file of the user's."""
+    import boto3
+
+    if credentials is None:
+        return boto3.Session(profile_name=profile, region_name=region)
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+    from botocore.session import Session
+
+    variables = {
+        name: (None, None, default, convert)
+        for name, (_, _, default, convert) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+    }
+    for file in ("config_file", "credentials_file"):
+        variables[file] = (None, None, os.devnull, None)
+    return boto3.Session(
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        region_name=region,
+        botocore_session=Session(session_vars=variables),
+    )
 
 
 def error_code(error: Exception) -> str:

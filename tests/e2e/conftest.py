@@ -26,7 +26,7 @@ REGION = "us-east-1"
 
 
 class Cloud:
-    """A real local cloud in a home of its own, used as a user would: over HTTP, and by running the program."""
+    """A real local cloud in a home of its own, used as a user would: over HTTP and by the program."""
 
     def __init__(self, directory: Path, **settings: Any) -> None:
         self.directory = directory
@@ -34,7 +34,7 @@ class Cloud:
         self.work = directory / "work"
         self.work.mkdir()
         self.settings = LocalSettings(api_port=free_port(), **settings)
-        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._clients: dict[tuple[str, ...], Any] = {}
         self._seen: set[psutil.Process] = set()
         self._ports: set[int] = set()
 
@@ -60,9 +60,9 @@ class Cloud:
         from botocore.config import Config
 
         cloud = self.running
-        key = (service, region, cloud.endpoint_url)
+        key = (service, region, cloud.endpoint_url, cloud.access_key_id)
         if key not in self._clients:
-            self._clients[key] = boto3.client(
+            self._clients[key] = boto3.client(  # type: ignore[call-overload]
                 service,
                 region_name=region,
                 endpoint_url=cloud.endpoint_url,

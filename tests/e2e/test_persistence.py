@@ -320,13 +320,16 @@ def test_the_tagging_api_finds_what_was_tagged_before_a_restart(
     own_cloud: Cloud, crash: Callable[[], None]
 ) -> None:
     topic = own_cloud.client("sns").create_topic(Name="tagged", Tags=[{"Key": "find", "Value": "me"}])
-    arn = topic["TopicArn"]
+    kinesis = own_cloud.client("kinesis")
+    kinesis.create_stream(StreamName="tagged", ShardCount=1, Tags={"find": "me"})
+    stream = kinesis.describe_stream_summary(StreamName="tagged")["StreamDescriptionSummary"]
 
     crash()
 
     tagging = own_cloud.client("resourcegroupstaggingapi")
     found = tagging.get_resources(TagFilters=[{"Key": "find", "Values": ["me"]}])
-    assert [each["ResourceARN"] for each in found["ResourceTagMappingList"]] == [arn]
+    arns = {each["ResourceARN"] for each in found["ResourceTagMappingList"]}
+    assert arns == {topic["TopicArn"], stream["StreamARN"]}
 
 
 def test_everything_that_was_asked_of_the_control_plane_can_be_kept(own_cloud: Cloud) -> None:

@@ -22,6 +22,7 @@ class ControlService:
 
     def claims(self, method: str, path: str, target: str) -> bool:
         """Everything below the prefix."""
+        del method, target
         return path.startswith(PREFIX)
 
     def handle(self, request: Request) -> Response:

@@ -9,6 +9,7 @@ left in the home's failure file, for the command that asked for the daemon.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import shutil
@@ -23,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from txnpipe import __version__
+from txnpipe.aws import Credentials, FunctionPlatform, Target
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local import credentials, leftovers, ports, runtime
 from txnpipe.local.control import ControlService
 from txnpipe.local.files import write_json
 from txnpipe.local.guard import Guard
 from txnpipe.local.home import Home, unusable
-from txnpipe.local.part import LocalContext, Part
+from txnpipe.local.part import ACCOUNT, LocalContext, Part
 from txnpipe.local.parts import build_parts
 from txnpipe.local.runtime import Options, Runtime
 from txnpipe.local.server import ApiServer, Listening
@@ -77,6 +79,7 @@ class Daemon:
         self._publish("starting")
         self._moto = MotoControlPlane(self._home.state("moto"))
         server = ApiServer(Guard(keys.access_key_id), self._moto)
+        self._moto.show_tags_of(server.call)
         server.add(ControlService(self.status, lambda: self._ready))
         listening = Listening(server, listener)
         try:
@@ -99,6 +102,7 @@ class Daemon:
             enforce_limits=self._options.enforce_limits,
             flink_heap_mb=self._options.flink_heap_mb,
             client=_clients(self._runtime.endpoint_url, keys),
+            moto_gate=self._moto.changing,
         )
 
     def _start_parts(self, server: ApiServer, listening: Listening, context: LocalContext) -> None:
@@ -167,31 +171,26 @@ class Daemon:
 
 
 def _clients(endpoint_url: str, keys: credentials.LocalCredentials) -> Callable[[str, str], Any]:
-    """Makes boto3 clients of this local cloud, one per service and region."""
-    made: dict[tuple[str, str], Any] = {}
-    lock = threading.Lock()
+    """Makes boto3 clients of this local cloud."""
 
-    def client(service: str, region: str) -> Any:
-        import boto3
-        from botocore.config import Config
+    @functools.cache
+    def in_region(region: str) -> Target:
+        return Target(
+            name="local",
+            region=region,
+            account=ACCOUNT,
+            endpoint_url=endpoint_url,
+            credentials=Credentials(keys.access_key_id, keys.secret_access_key),
+            profile=None,
+            warehouse_access="direct",
+            sslmode="prefer",
+            functions=FunctionPlatform("", ""),
+            batch_window_seconds=0,
+            checkpoint_interval_ms=0,
+            connector_jar=None,
+        )
 
-        with lock:
-            if (service, region) not in made:
-                made[service, region] = boto3.client(
-                    service,
-                    region_name=region,
-                    endpoint_url=endpoint_url,
-                    aws_access_key_id=keys.access_key_id,
-                    aws_secret_access_key=keys.secret_access_key,
-                    config=Config(
-                        proxies={},
-                        retries={"mode": "standard", "max_attempts": 3},
-                        s3={"addressing_style": "path"},
-                    ),
-                )
-            return made[service, region]
-
-    return client
+    return lambda service, region: in_region(region).client(service)
 
 
 def _empty(directory: Path) -> None:
@@ -257,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.exception("could not run")
         _leave_failure(home, unusable(home.root, error))
         return ExitCode.ENVIRONMENT
-    # The lock is never released by hand: it ends with the process, so who sees it free sees no process either.
+    # The lock is never released by hand: it ends with the process, and who sees it free sees no process.
     return ExitCode.OK
 
 

@@ -21,6 +21,24 @@ ROOT_HOME = Path("/var/lib/txnpipe")
 LEAST_FREE_BYTES = 200_000_000
 """Free space that a start asks for: a new database takes 60 MB, its write-ahead log 64 MB."""
 
+PARTS = ("redshift", "kinesis", "lambda", "event_sources", "flink", "moto")
+"""Names of the directories in which parts keep their state."""
+_OURS = frozenset(
+    {
+        *PARTS,
+        "credentials.json",
+        "daemon.lock",
+        "failure.json",
+        "logs",
+        "pgpass",
+        "ports.json",
+        "processes.json",
+        "runtime.json",
+        "tmp",
+    }
+)
+"""Everything that lies directly in a home."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -76,6 +94,11 @@ class Home:
         return self.root / "tmp"
 
     @property
+    def password_files(self) -> Path:
+        """Directory of PGPASSFILEs, one per pipeline."""
+        return self.root / "pgpass"
+
+    @property
     def logs(self) -> Path:
         """Directory of log files."""
         return self.root / "logs"
@@ -96,10 +119,13 @@ class Home:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._make_private()
+            self._require_ours()
+            self.lock_file.touch(mode=0o600)
+            # Root's PostgreSQL runs as another user, who must be able to pass through, not to look around.
+            self.root.chmod(0o711 if _is_root() else 0o700)
             self.logs.mkdir(mode=0o700, exist_ok=True)
             self.temporary.mkdir(mode=0o700, exist_ok=True)
-            probe = self.root / f".probe-{os.getpid()}"
+            probe = self.temporary / f"probe-{os.getpid()}"
             try:
                 probe.write_bytes(b"x" * 4096)
             finally:
@@ -115,7 +141,25 @@ class Home:
                 ExitCode.ENVIRONMENT,
             )
 
-    def _make_private(self) -> None:
+    def remove(self) -> None:
+        """Removes everything an installation keeps here, and the directory if nothing else is in it.
+
+        The daemon must not be running. Only what is known to be ours goes: the directory may be anything
+        that somebody named. Raises TxnpipeError (ENVIRONMENT).
+        """
+        try:
+            for name in sorted(_OURS):
+                path = self.root / name
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+            if self.root.is_dir() and not any(self.root.iterdir()):
+                self.root.rmdir()
+        except OSError as error:
+            raise unusable(self.root, error) from error
+
+    def _require_ours(self) -> None:
         owner = self.root.stat().st_uid
         if owner != os.geteuid():
             raise TxnpipeError(
@@ -123,8 +167,14 @@ class Home:
                 f"Set {ENVIRONMENT_VARIABLE} to a directory of your own.",
                 ExitCode.ENVIRONMENT,
             )
-        # Root's PostgreSQL runs as another user, who must be able to pass through, not to look around.
-        self.root.chmod(0o711 if _is_root() else 0o700)
+        strangers = sorted({entry.name for entry in self.root.iterdir()} - _OURS)
+        if strangers and not self.lock_file.exists():
+            # A home's permissions are changed and `reset` empties it: not somebody's documents.
+            raise TxnpipeError(
+                f"{self.root} cannot be the local cloud's home: it holds other files ({strangers[0]}, ...).",
+                f"Set {ENVIRONMENT_VARIABLE} to an empty directory, or to one that does not exist yet.",
+                ExitCode.ENVIRONMENT,
+            )
 
 
 def unusable(path: Path, error: OSError) -> TxnpipeError:

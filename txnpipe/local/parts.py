@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 from collections.abc import Sequence
-from typing import Any
 
+from txnpipe.local.event_sources.part import EventSourcesPart
+from txnpipe.local.flink.part import FlinkPart
+from txnpipe.local.kinesis.part import KinesisPart
+from txnpipe.local.lambda_runtime.part import LambdaPart
 from txnpipe.local.part import LocalContext, Part
+from txnpipe.local.redshift.part import RedshiftPart
 from txnpipe.local.service import Service
-
-log = logging.getLogger(__name__)
 
 
 def build_parts(context: LocalContext) -> list[tuple[Part, Sequence[Service]]]:
-    """Makes every part with the API services it answers. Order: what a part needs comes before it."""
-    built: list[tuple[Part, Sequence[Service]]] = []
+    """Makes every part, with the API services that it answers itself.
 
-    def make(module: str, name: str, *arguments: Any) -> Any:
-        try:
-            part = getattr(importlib.import_module(f"txnpipe.local.{module}"), name)(context, *arguments)
-        except ModuleNotFoundError as error:
-            log.warning("%s is not there: %s", name, error)
-            return None
-        services = getattr(part, "services", None) or (
-            [part.service] if hasattr(part, "service") else [part] if hasattr(part, "claims") else []
-        )
-        built.append((part, services))
-        return part
-
-    make("redshift.part", "RedshiftPart")
-    kinesis = make("kinesis.part", "KinesisPart")
-    functions = make("lambda_runtime.part", "LambdaPart")
-    if kinesis and functions:
-        make("event_sources.part", "EventSourcesPart", kinesis.engine, functions.invoke)
-    make("flink.part", "FlinkPart")
-    return built
+    What a part needs comes before it: functions write into the warehouse, event source mappings read streams
+    and run functions, Flink reads and writes streams.
+    """
+    redshift = RedshiftPart(context)
+    kinesis = KinesisPart(context)
+    functions = LambdaPart(context)
+    event_sources = EventSourcesPart(context, kinesis.engine, functions.invoke)
+    flink = FlinkPart(context)
+    return [
+        (redshift, redshift.services),
+        (kinesis, [kinesis.service]),
+        (functions, [functions.service]),
+        (event_sources, [event_sources]),
+        (flink, [flink.service]),
+    ]

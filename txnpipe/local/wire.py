@@ -31,38 +31,59 @@ class Protocol(Enum):
 
 
 class Code(Enum):
-    """What went wrong, named in each protocol as AWS names it there."""
+    """What went wrong."""
 
-    DENIED = {"*": "AccessDeniedException", Protocol.REST_XML: "AccessDenied", Protocol.QUERY: "AccessDenied"}
-    WRONG_KEY = {
-        "*": "UnrecognizedClientException",
-        Protocol.QUERY: "InvalidClientTokenId",
-        Protocol.EC2: "AuthFailure",
-        Protocol.REST_XML: "InvalidAccessKeyId",
-    }
-    UNKNOWN_OPERATION = {
-        "*": "UnknownOperationException",
-        Protocol.QUERY: "InvalidAction",
-        Protocol.EC2: "InvalidAction",
-        Protocol.REST_XML: "NotImplemented",
-    }
-    INTERNAL = {
-        "*": "InternalFailure",
-        Protocol.REST_JSON: "ServiceException",
-        Protocol.EC2: "InternalError",
-        Protocol.REST_XML: "InternalError",
-    }
-    UNAVAILABLE = {
-        "*": "ServiceUnavailableException",
-        Protocol.QUERY: "ServiceUnavailable",
-        Protocol.EC2: "Unavailable",
-        Protocol.REST_XML: "ServiceUnavailable",
-    }
+    DENIED = "denied"
+    WRONG_KEY = "wrong key"
+    UNKNOWN_OPERATION = "unknown operation"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
 
     def in_protocol(self, protocol: Protocol) -> str:
-        """The code's name in a protocol."""
-        names: dict[Any, str] = self.value
-        return names.get(protocol, names["*"])
+        """The code as AWS names it in a protocol."""
+        usual, special = _NAMES[self]
+        return special.get(protocol, usual)
+
+
+_NAMES: dict[Code, tuple[str, dict[Protocol, str]]] = {
+    Code.DENIED: (
+        "AccessDeniedException",
+        {Protocol.REST_XML: "AccessDenied", Protocol.QUERY: "AccessDenied"},
+    ),
+    Code.WRONG_KEY: (
+        "UnrecognizedClientException",
+        {
+            Protocol.QUERY: "InvalidClientTokenId",
+            Protocol.EC2: "AuthFailure",
+            Protocol.REST_XML: "InvalidAccessKeyId",
+        },
+    ),
+    Code.UNKNOWN_OPERATION: (
+        "UnknownOperationException",
+        {
+            Protocol.QUERY: "InvalidAction",
+            Protocol.EC2: "InvalidAction",
+            Protocol.REST_XML: "NotImplemented",
+        },
+    ),
+    Code.INTERNAL: (
+        "InternalFailure",
+        {
+            Protocol.REST_JSON: "ServiceException",
+            Protocol.EC2: "InternalError",
+            Protocol.REST_XML: "InternalError",
+        },
+    ),
+    Code.UNAVAILABLE: (
+        "ServiceUnavailableException",
+        {
+            Protocol.QUERY: "ServiceUnavailable",
+            Protocol.EC2: "Unavailable",
+            Protocol.REST_XML: "ServiceUnavailable",
+        },
+    ),
+}
+"""The usual name of each code, and its names in protocols of their own."""
 
 
 def protocol_of(environ: Mapping[str, Any], service: str) -> Protocol:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from txnpipe.local.moto_control_plane.backends import Tracker
+from txnpipe.local.moto_control_plane import hooks, tags
+from txnpipe.local.moto_control_plane.backends import BackendKey, Tracker
 from txnpipe.local.moto_control_plane.gate import Gate
 from txnpipe.local.moto_control_plane.operations import operation_of
 from txnpipe.local.moto_control_plane.persistence import LateSaver, StateStore
+from txnpipe.local.moto_control_plane.tags import Caller
 from txnpipe.local.part import ACCOUNT
 from txnpipe.local.server import UnknownOperation, WsgiEnvironment
 from txnpipe.local.service import Response
@@ -29,15 +32,17 @@ ENVIRONMENT = {
 def import_moto() -> None:
     """Imports moto's core with our settings. Must run before anything else imports moto."""
     os.environ.update(ENVIRONMENT)
+    hooks.know_regions_at_once()
     import moto.backends
     import moto.core.models
 
     # The account that moto assumes where a request names none must be the one account there is.
-    moto.core.models.DEFAULT_ACCOUNT_ID = ACCOUNT
-    moto.core.DEFAULT_ACCOUNT_ID = ACCOUNT
+    hooks.replace(moto.core.models, "DEFAULT_ACCOUNT_ID", ACCOUNT)
+    hooks.replace(moto.core, "DEFAULT_ACCOUNT_ID", ACCOUNT)
+    hooks.offer_no_machines()
     # moto lists a directory on every call to find out which services it has; the answer never changes.
     services = frozenset(moto.backends.list_of_moto_modules())
-    moto.backends.list_of_moto_modules = lambda: services
+    hooks.replace(moto.backends, "list_of_moto_modules", lambda: services)
 
 
 class MotoControlPlane:
@@ -45,8 +50,6 @@ class MotoControlPlane:
 
     def __init__(self, directory: Path) -> None:
         import_moto()
-        from txnpipe.local.moto_control_plane import hooks
-
         self._gate = Gate()
         self._tracker = Tracker()
         self._tracker.install()
@@ -59,6 +62,10 @@ class MotoControlPlane:
     def unsavable(self) -> list[str]:
         """Services whose state will not survive a restart, and why."""
         return self._store.unsavable
+
+    def show_tags_of(self, call: Caller) -> None:
+        """Lets the tagging API list the resources of our own services, which `call` reaches."""
+        tags.install(self._gate, call)
 
     def start(self) -> None:
         """Brings the saved state back. Raises TxnpipeError."""
@@ -89,7 +96,23 @@ class MotoControlPlane:
                 else:
                     self._save(changed)
 
-    def _save(self, changed: set[Any]) -> None:
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """For threads of the daemon's parts: alone in moto, and what was changed is on disk afterwards.
+
+        What counts as changed is what was looked up in moto's dictionaries of backends inside.
+        """
+        if self._gate.held:
+            # Within a call of the API, whose end saves everything.
+            yield
+            return
+        with self._gate.alone(), self._tracker.collecting(only_new=False) as changed:
+            try:
+                yield
+            finally:
+                self._save(changed)
+
+    def _save(self, changed: set[BackendKey]) -> None:
         try:
             self._store.save(changed)
         except BaseException:
@@ -122,8 +145,8 @@ def _make_application() -> Callable[..., Any]:
             raise NotImplementedError(f"The local cloud has no service at {host}.")
         return backend
 
-    application.get_backend_for_host = find_once
-    return application  # type: ignore[no-any-return]
+    hooks.replace(application, "get_backend_for_host", find_once)
+    return application
 
 
 def _run(application: Callable[..., Any], environ: WsgiEnvironment) -> tuple[int, dict[str, str], bytes]:

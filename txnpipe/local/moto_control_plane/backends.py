@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from txnpipe.local.moto_control_plane.hooks import replace
 from txnpipe.local.part import ACCOUNT
 
 
@@ -67,7 +68,7 @@ class Tracker:
             self._looked_up(BackendKey(backends.backend.__module__, region), is_new)
             return backend
 
-        AccountSpecificBackend.__getitem__ = watched
+        replace(AccountSpecificBackend, "__getitem__", watched)
 
     def _looked_up(self, key: BackendKey, is_new: bool) -> None:
         collecting: set[BackendKey] | None = getattr(self._thread, "collecting", None)

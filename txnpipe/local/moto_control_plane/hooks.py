@@ -5,9 +5,11 @@ A test holds moto to every one of them, so that another version of it fails ther
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,13 @@ _DELIVERY_ATTEMPTS = 3
 _DELIVERY_PAUSE_S = 5.0
 
 
+def replace(owner: Any, name: str, value: Any) -> Any:
+    """Puts `value` in the place of an attribute that must be there; returns what was there."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    return before
+
+
 def install(gate: Gate) -> None:
     """Installs all hooks, once per process."""
     _forget_instances()
@@ -31,6 +40,47 @@ def install(gate: Gate) -> None:
     _sign_with_one_key()
 
 
+def know_regions_at_once() -> None:
+    """moto asks boto3 for the regions of every service, and boto3 reads the models of all those services.
+
+    That takes a second and 50 MB at every start. Every service of the control plane is in every region.
+    Must be installed before moto is imported.
+    """
+    import boto3.session
+    from botocore.loaders import Loader
+
+    partitions = {
+        partition["partition"]: sorted(partition["regions"])
+        for partition in Loader().load_data("endpoints")["partitions"]
+    }
+
+    def get_available_regions(
+        _session: Any, _service: str, partition_name: str = "aws", _non_regional: bool = False
+    ) -> list[str]:
+        return list(partitions.get(partition_name, []))
+
+    replace(boto3.session.Session, "get_available_partitions", lambda _session: list(partitions))
+    replace(boto3.session.Session, "get_available_regions", get_available_regions)
+
+
+def offer_no_machines() -> None:
+    """moto reads lists of EC2's machine types for each region: 50 MB and half a second at every start.
+
+    Nothing here starts a machine; of EC2 a pipeline needs networks. Must be installed before moto's EC2 is
+    imported.
+    """
+    import moto.utilities.utils
+
+    def load_resource(path: Any) -> Any:
+        if str(path).startswith("ec2/resources/instance_type_offerings"):
+            return []
+        if str(path) == "ec2/resources/instance_types.json":
+            return {}
+        return load(path)
+
+    load = replace(moto.utilities.utils, "load_resource", load_resource)
+
+
 def _forget_instances() -> None:
     """moto keeps every object it ever made alive, for its dashboard. Ours is closed."""
     from moto.core.common_models import BaseModel
@@ -38,14 +88,14 @@ def _forget_instances() -> None:
     def new(cls: type, *_arguments: Any, **_named: Any) -> Any:
         return object.__new__(cls)
 
-    BaseModel.__new__ = new
+    replace(BaseModel, "__new__", new)
 
 
 def _forget_visits() -> None:
     """moto notes in IAM who called, on every call. The guard lets one key in, and IAM does not know it."""
     import moto.iam.models
 
-    moto.iam.models.mark_account_as_visited = lambda **_: None
+    replace(moto.iam.models, "mark_account_as_visited", lambda **_: None)
 
 
 def _leave_the_gate_while_waiting(gate: Gate) -> None:
@@ -63,8 +113,8 @@ def _leave_the_gate_while_waiting(gate: Gate) -> None:
         with gate.released():
             return send_sqs_batch(self, function_arn, messages, queue_arn)
 
-    Queue.wait_for_messages = wait_outside
-    LambdaBackend.send_sqs_batch = send_outside
+    replace(Queue, "wait_for_messages", wait_outside)
+    replace(LambdaBackend, "send_sqs_batch", send_outside)
 
 
 def _deliver_to_web_endpoints_later() -> None:
@@ -80,7 +130,7 @@ def _deliver_to_web_endpoints_later() -> None:
         else:
             publish(self, *arguments, **named)
 
-    Subscription.publish = publish_later
+    replace(Subscription, "publish", publish_later)
 
 
 class _Deliveries:
@@ -97,15 +147,13 @@ class _Deliveries:
         self._queue.put(delivery)
 
     def _run(self) -> None:
-        import time
-
         while True:
             delivery = self._queue.get()
             for attempt in range(_DELIVERY_ATTEMPTS):
                 try:
                     delivery()
                     break
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - whatever an endpoint does; it is logged
                     log.warning("a subscriber could not be reached: %s", error)
                     if attempt + 1 < _DELIVERY_ATTEMPTS:
                         time.sleep(_DELIVERY_PAUSE_S)
@@ -113,13 +161,11 @@ class _Deliveries:
 
 def _sign_with_one_key() -> None:
     """moto makes an RSA key for each subscription; making one takes up to half a second."""
-    from functools import lru_cache
-
     from cryptography.hazmat.primitives.asymmetric import rsa
     from moto.sns.models import Subscription
 
-    @lru_cache
+    @functools.cache
     def one_key() -> Any:
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
-    Subscription.private_key = lambda _self: one_key()
+    replace(Subscription, "private_key", lambda _self: one_key())

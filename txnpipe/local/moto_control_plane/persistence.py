@@ -136,10 +136,9 @@ def _digest(state: bytes) -> bytes:
 
 
 class LateSaver:
-    """Saves, a moment later, what no answer waits for: log lines, metrics, changes by the daemon's own threads.
+    """Saves, a moment later, what no answer waits for: log lines, metrics, what the daemon's threads do.
 
-    A backend whose saving takes long is saved more rarely: saving takes at most one part in `_RARENESS` of
-    the time.
+    A backend whose saving takes long is saved rarely: saving takes at most one part in `_RARENESS`.
     """
 
     _PAUSE_S = 0.5

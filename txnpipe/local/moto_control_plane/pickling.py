@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import tempfile
 import threading
 import types
 import weakref
@@ -173,7 +172,7 @@ def _restore_key(key: Any, saved: tuple[dict[str, Any], str | None]) -> None:
     key.__dict__.update(state)
     key.lock = threading.Lock()
     if name is None:
-        key._value_buffer = tempfile.SpooledTemporaryFile()
+        key._value_buffer = io.BytesIO()
         key._value_buffer.close()
     else:
         _current.names.add(name)
@@ -263,14 +262,14 @@ def _private_key(data: bytes) -> Any:
     return load_pem_private_key(data, None)
 
 
-def _new(kind: type) -> Any:
+def _new(kind: Any) -> Any:
     return kind.__new__(kind)
 
 
 def _backend_type() -> type:
     from moto.core.base_backend import BaseBackend
 
-    return BaseBackend  # type: ignore[no-any-return]
+    return BaseBackend
 
 
 def _reductions() -> dict[type, Callable[[_Pickler, Any], Any]]:

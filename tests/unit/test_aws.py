@@ -1,0 +1,66 @@
+"""A target's clients: with a key of its own, nothing of the user's AWS configuration gets in."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from txnpipe.aws import Credentials, FunctionPlatform, Target
+
+LOCAL = Target(
+    name="local",
+    region="eu-west-1",
+    account="000000000000",
+    endpoint_url="http://127.0.0.1:4580",
+    credentials=Credentials("KEY", "secret"),
+    profile=None,
+    warehouse_access="direct",
+    sslmode="prefer",
+    functions=FunctionPlatform("3.13", "x86_64"),
+    batch_window_seconds=0,
+    checkpoint_interval_ms=1000,
+    connector_jar=None,
+)
+
+
+@pytest.fixture
+def crowded_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_PROFILE": "nobody",
+        "AWS_CONFIG_FILE": "/etc/passwd",
+        "AWS_ACCESS_KEY_ID": "other",
+        "AWS_SECRET_ACCESS_KEY": "other",
+        "AWS_SESSION_TOKEN": "other",
+        "AWS_REGION": "us-west-2",
+        "AWS_DEFAULT_REGION": "us-west-2",
+        "AWS_ENDPOINT_URL": "http://example.com",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "AWS_CA_BUNDLE": "/nowhere",
+        "HTTP_PROXY": "http://example.com:8080",
+        "http_proxy": "http://example.com:8080",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("crowded_environment")
+@pytest.mark.parametrize("service", ["s3", "sqs", "kinesis", "iam", "lambda"])
+def test_a_target_with_a_key_ignores_the_users_variables_files_and_proxies(service: str) -> None:
+    client = dataclasses.replace(LOCAL, _clients={}).client(service)
+
+    assert client.meta.endpoint_url == "http://127.0.0.1:4580"
+    assert client.meta.region_name == ("eu-west-1" if service != "iam" else client.meta.region_name)
+    credentials = client._request_signer._credentials.get_frozen_credentials()
+    assert (credentials.access_key, credentials.secret_key, credentials.token) == ("KEY", "secret", None)
+    assert client._endpoint.http_session._proxy_config._proxies == {}
+
+
+def test_clients_are_made_once_per_service_and_options() -> None:
+    target = dataclasses.replace(LOCAL, _clients={})
+
+    assert target.client("sqs") is target.client("sqs")
+    assert target.client("sqs", read_timeout=1) is not target.client("sqs")
+
+
+def test_a_secret_is_never_shown() -> None:
+    assert "secret" not in repr(LOCAL).replace("credentials=", "")
