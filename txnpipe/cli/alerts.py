@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from txnpipe.operate.alerts import StoredAlert
 
 FOLLOW_INTERVAL_S = 1.0
-_COLUMNS = ("stored", "rule", "transaction", "account", "amount", "detail")
+_COLUMNS = ("stored", "rule", "transaction", "amount", "detail")
 
 
 @command()
@@ -51,7 +51,8 @@ def alerts(
         if not found and not follow:
             run.out.say("No alerts.")
             return
-        run.out.table(None, _COLUMNS, [_row(alert) for alert in reversed(found)], right="amount")
+        rows = [_row(alert) for alert in reversed(found)]
+        run.out.table(None, _COLUMNS, rows, right="amount", whole=("rule", "transaction", "amount"))
         seen = {alert.alert_id for alert in found}
         while follow:
             time.sleep(FOLLOW_INTERVAL_S)
@@ -70,7 +71,6 @@ def _row(alert: StoredAlert) -> tuple[str, ...]:
         alert.stored_at.isoformat(sep=" ", timespec="milliseconds"),
         alert.rule,
         alert.transaction_id,
-        alert.account_id or "",
         "" if alert.amount is None else f"{alert.amount:,.2f}",
         alert.detail or "",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from txnpipe.cli.environment import Environment
 from txnpipe.errors import ExitCode, TxnpipeError
@@ -84,11 +84,18 @@ class Output:
             self._environment.stdout.write(text + "\n")
 
     def table(
-        self, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: str = ""
+        self,
+        title: str | None,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        right: str = "",
+        whole: Sequence[str] = (),
     ) -> None:
-        """A table on stdout, for a person.
+        """A table on stdout, for a person. Cells are text, not markup.
 
-        right: names of the columns to be aligned right, separated by blanks. Cells are text, not markup.
+        right: names of the columns to be aligned right, separated by blanks. whole: names of the columns
+        whose cells are never broken into lines, such as ids that somebody may copy.
         """
         if self.json:
             return
@@ -98,7 +105,8 @@ class Output:
 
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         for column in columns:
-            table.add_column(column, justify="right" if column in right.split() else "left")
+            justify: Literal["left", "right"] = "right" if column in right.split() else "left"
+            table.add_column(column, justify=justify, no_wrap=column in whole)
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
         self.console.print(table)

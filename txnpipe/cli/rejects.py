@@ -63,6 +63,7 @@ def rejects(
             for reject in found
         ],
         right="bytes",
+        whole=("reason", "sequence number"),
     )
     run.out.line(", ".join(f"{name}: {count:,}" for name, count in totals.items()))
 

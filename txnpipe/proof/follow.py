@@ -204,7 +204,23 @@ def _notification_hop(sources: Sources, alert: StoredAlert) -> Hop:
             return Hop(
                 "notification", True, f"published to {sources.names.topic} by {sources.names.notifier}"
             )
-    return Hop("notification", None, f"the log {group} does not tell whether it was published")
+    return Hop("notification", None, f"not told by the log {group}; {_notifier_state(sources)}")
+
+
+def _notifier_state(sources: Sources) -> str:
+    """What can be said of the notifier and its topic as a whole."""
+    names = sources.names
+    with translated("look at the notifier", names.notifier):
+        mappings = sources.target.client("lambda").list_event_source_mappings(
+            FunctionName=names.notifier, EventSourceArn=names.alert_stream_arn
+        )["EventSourceMappings"]
+        attributes = sources.target.client("sns").get_topic_attributes(TopicArn=names.topic_arn)["Attributes"]
+    if not mappings:
+        return f"{names.notifier} does not read {names.alert_stream}"
+    state = mappings[0]["State"]
+    result = mappings[0].get("LastProcessingResult", "none yet")
+    topic = f"{names.topic} has {attributes.get('SubscriptionsConfirmed', '0')} subscriptions"
+    return f"{names.notifier} is {state} (last result: {result}), {topic}"
 
 
 def _alert_place(sources: Sources, alert_id: str) -> _Place | None:

@@ -31,9 +31,9 @@ def spans(count: int, first: int = 0) -> tuple[Span, ...]:
 class FakeStream:
     """Kinesis as the sender sees it.
 
-    stored: by shard, (call number, index, key) in the order in which the shard took them. per_second: limit of
-    a shard, None for none. failing: the chance that a record fails with InternalFailure. breaking: the chance
-    that a call fails as a whole, after half of its records were stored.
+    stored: by shard, (call number, index, key) in the order in which the shard took them. carried: by call,
+    what it brought. per_second: limit of a shard, None for none. failing: the chance that a record fails with
+    InternalFailure. breaking: the chance that a call fails as a whole, after half of its records were stored.
     """
 
     shards: tuple[Span, ...]
@@ -120,12 +120,12 @@ class FakeStream:
         return overtaken
 
 
-class NoSuchKey(Exception):
-    response = {"Error": {"Code": "NoSuchKey"}}
+class NoSuchKeyError(Exception):
+    """What boto3 raises for an object that is not there."""
 
 
 class _Exceptions:
-    NoSuchKey = NoSuchKey
+    NoSuchKey = NoSuchKeyError
 
 
 class FakeS3:
@@ -137,14 +137,14 @@ class FakeS3:
         self.objects: dict[str, tuple[bytes, datetime]] = {}
         self._now = now
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> dict[str, Any]:
-        self.objects[Key] = (Body, self._now())
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        self.objects[request["Key"]] = (request["Body"], self._now())
         return {}
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
-        if Key not in self.objects:
-            raise NoSuchKey
-        data, written_at = self.objects[Key]
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        if request["Key"] not in self.objects:
+            raise NoSuchKeyError
+        data, written_at = self.objects[request["Key"]]
         date = self._now().strftime("%a, %d %b %Y %H:%M:%S GMT")
         return {
             "Body": io.BytesIO(data),
@@ -156,12 +156,13 @@ class FakeS3:
         assert name == "list_objects_v2"
         return self
 
-    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str | None = None) -> list[dict[str, Any]]:
-        keys = sorted(key for key in self.objects if key.startswith(Prefix))
-        if Delimiter is None:
+    def paginate(self, **request: Any) -> list[dict[str, Any]]:
+        prefix, delimiter = request["Prefix"], request.get("Delimiter")
+        keys = sorted(key for key in self.objects if key.startswith(prefix))
+        if delimiter is None:
             return [{"Contents": [{"Key": key, "LastModified": self.objects[key][1]} for key in keys]}]
-        prefixes = {Prefix + key[len(Prefix) :].split(Delimiter)[0] + Delimiter for key in keys}
-        return [{"CommonPrefixes": [{"Prefix": prefix} for prefix in sorted(prefixes)]}]
+        folders = {prefix + key[len(prefix) :].split(delimiter)[0] + delimiter for key in keys}
+        return [{"CommonPrefixes": [{"Prefix": folder} for folder in sorted(folders)]}]
 
 
 def target_with(**clients: Any) -> Target:

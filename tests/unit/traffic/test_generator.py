@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,7 @@ def test_an_amount_spike_story_is_a_history_and_then_a_spike(planted: tuple[Gene
             assert len(history) == HISTORY
             assert len({event.account_id for event in (*history, spike)}) == 1
             assert spike.cents > 6 * sum(event.cents for event in history) / HISTORY
-            gaps = [
-                later.micros - earlier.micros for earlier, later in zip(history, history[1:], strict=False)
-            ]
+            gaps = [later.micros - earlier.micros for earlier, later in pairwise(history)]
             assert min(gaps) > 120_000_000
 
 
