@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.local.kinesis.conftest import World, encoded, shard_id
 from txnpipe.local.kinesis.keyspace import END
+from txnpipe.local.kinesis.store import pack
 from txnpipe.local.service import ServiceError
 
 MIB = 1 << 20
@@ -250,3 +251,25 @@ def test_iterators_are_given_five_times_a_second_for_each_shard(limited: World) 
 def test_without_limits_nothing_is_refused(world: World) -> None:
     world.stream()
     assert _accepted(world, 5000) == 5000
+
+
+# -- while the shards change ---------------------------------------------------------------------------------
+
+
+def test_a_put_that_a_reshard_overtakes_goes_to_the_children(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.stream()
+
+    def overtaken(keys: list[str], data: list[str]) -> list[tuple[int, str]]:
+        monkeypatch.undo()
+        world.scale(2)
+        return pack(keys, data)
+
+    monkeypatch.setattr("txnpipe.local.kinesis.stream.pack", overtaken)
+    answers = world.entries(
+        {"Data": "", "PartitionKey": "k", "ExplicitHashKey": "0"},
+        {"Data": "", "PartitionKey": "k", "ExplicitHashKey": str(END - 1)},
+    )
+    assert [answer["ShardId"] for answer in answers] == [shard_id(1), shard_id(2)]
+    assert world.read(0) == []
