@@ -52,8 +52,16 @@ def status(run: Invocation) -> ExitCode:
     return ExitCode.OK
 
 
+_FOR_PROGRAMS = {"arn", "id"}
+"""Facts that only --json shows."""
+
+
 def _row(finding: Finding) -> tuple[str, str, str, str]:
-    told = {key: value for key, value in finding.facts.items() if value not in (None, "", [], False)}
+    told = {
+        key: value
+        for key, value in finding.facts.items()
+        if key not in _FOR_PROGRAMS and value not in (None, "", [], False)
+    }
     facts = ", ".join(f"{key.replace('_', ' ')} {_text(value)}" for key, value in told.items())
     return finding.kind, finding.name, finding.status, finding.problem or facts
 

@@ -8,6 +8,7 @@ from txnpipe.resources.difference import Difference
 from txnpipe.resources.resource import Cloud, Observed
 from txnpipe.resources.warehouse import status_of
 from txnpipe.warehouse import Warehouse, migrations, open_warehouse
+from txnpipe.warehouse.schema import load as load_migrations
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Schema:
         return SchemaState(())
 
     def read(self) -> Observed[SchemaState] | None:
-        """See Resource. None where there is no cluster to ask yet."""
+        """See Resource. None where there is no cluster to ask yet, or an empty one."""
         status = status_of(self.cloud)
         if status is None or status == "creating":
             return None
@@ -49,6 +50,8 @@ class Schema:
             return Observed(None, f"warehouse is {status}", ready=False)
         with self._open() as warehouse:
             pending = tuple(migration.name for migration in migrations.pending(warehouse))
+        if len(pending) == len(load_migrations()):
+            return None
         return Observed(SchemaState(pending), "behind" if pending else "current")
 
     def create(self, desired: SchemaState) -> None:

@@ -21,6 +21,9 @@ READY_TIMEOUT_S = 3600.0
 ENDED_NODE_TYPES = ("dc1.", "dc2.", "ds1.", "ds2.")
 """Creation fails for these ("Invalid node type"), though the API's model still lists them."""
 
+TAG_PORT = "txnpipe:port"
+"""The port that was asked for. It is compared instead of the one in use: a stand-in for Redshift may have had
+to take another one, and asking again would not change that."""
 _LEAVING = {"deleting", "final-snapshot"}
 _CHANGED_BY_MODIFY = {
     "node_type": "NodeType",
@@ -120,16 +123,17 @@ class Warehouse:
         if cluster is None:
             return None
         status = cluster["ClusterStatus"]
+        tags = tags_of(cluster.get("Tags", []))
         leaving = status in _LEAVING
         if not leaving:
-            self.cloud.assert_ours(self.kind, self.name, tags_of(cluster.get("Tags", [])))
+            self.cloud.assert_ours(self.kind, self.name, tags)
         address = cluster.get("Endpoint") or {}
         state = WarehouseState(
             node_type=cluster["NodeType"],
             nodes=cluster["NumberOfNodes"],
             database=cluster["DBName"],
             admin_user=cluster["MasterUsername"],
-            port=address.get("Port") or self.cloud.settings.warehouse.port,
+            port=int(tags.get(TAG_PORT) or address.get("Port") or self.cloud.settings.warehouse.port),
             encrypted=bool(cluster.get("Encrypted")),
             publicly_accessible=bool(cluster.get("PubliclyAccessible")),
             managed_password=bool(cluster.get("MasterPasswordSecretArn")),
@@ -158,7 +162,7 @@ class Warehouse:
                 PubliclyAccessible=False,
                 VpcSecurityGroupIds=list(desired.security_groups),
                 ClusterSubnetGroupName=self.subnet_group,
-                Tags=self.cloud.tag_list,
+                Tags=[*self.cloud.tag_list, {"Key": TAG_PORT, "Value": str(desired.port)}],
                 **several,
             )
         except redshift.exceptions.ClusterAlreadyExistsFault:
@@ -187,6 +191,11 @@ class Warehouse:
             if name in fields and name != "node_type":
                 redshift.modify_cluster(**{"ClusterIdentifier": self.name, parameter: getattr(desired, name)})
                 self._settle_at("available")
+        if "port" in fields:
+            redshift.create_tags(
+                ResourceName=self.cloud.names.arn("redshift", f"cluster:{self.name}"),
+                Tags=[{"Key": TAG_PORT, "Value": str(desired.port)}],
+            )
 
     def settle(self) -> None:
         """See Resource."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from tests.unit.deploy.remote import Migration, Remote, WarehouseDouble
+from tests.unit.deploy.remote import MIGRATIONS, Migration, Remote, WarehouseDouble
 
 
 @pytest.fixture
@@ -47,6 +47,9 @@ def _put_inside(monkeypatch: pytest.MonkeyPatch, account: Remote) -> None:
     def pending(warehouse: WarehouseDouble) -> list[Migration]:
         return [Migration(name) for name in warehouse.pending]
 
+    def load() -> list[Migration]:
+        return [Migration(name) for name in MIGRATIONS]
+
     def apply(warehouse: WarehouseDouble) -> None:
         warehouse.pending.clear()
 
@@ -56,4 +59,5 @@ def _put_inside(monkeypatch: pytest.MonkeyPatch, account: Remote) -> None:
     monkeypatch.setattr(schema, "open_warehouse", opened)
     monkeypatch.setattr(database_user, "open_warehouse", opened)
     monkeypatch.setattr(schema, "migrations", SimpleNamespace(pending=pending, apply=apply))
+    monkeypatch.setattr(schema, "load_migrations", load)
     monkeypatch.setattr(database_user, "ensure_loader_user", ensure)

@@ -271,11 +271,14 @@ class Migration:
     name: str
 
 
+MIGRATIONS = ("transactions", "alerts")
+
+
 @dataclass
 class WarehouseDouble:
     """What is inside the cluster. It goes when the cluster goes."""
 
-    pending: list[str] = field(default_factory=lambda: ["transactions", "alerts"])
+    pending: list[str] = field(default_factory=lambda: list(MIGRATIONS))
     users: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> WarehouseDouble:

@@ -21,6 +21,10 @@ SUBSCRIBED: dict[str, Any] = {
     ]
 }
 DEFAULT = settings_of()
+PORT_CHANGE = {
+    "security group/transaction-warehouse": ["ingress.tcp 5439", "ingress.tcp 5440"],
+    "warehouse/transaction-warehouse": ["port"],
+}
 
 
 def changed_fields(plan: Plan) -> dict[str, list[str]]:
@@ -113,6 +117,7 @@ def test_the_loader_gets_the_address_and_secret_that_really_exist(remote: Remote
             },
         ),
         ({"analytics": {"parallelism": 2}}, {"analytics app/TransactionAnalytics": ["parallelism"]}),
+        ({"warehouse": {"port": 5440}}, PORT_CHANGE),
         ({"warehouse": {"nodes": 2}}, {"warehouse/transaction-warehouse": ["nodes"]}),
         (
             {"topic": {"subscriptions": [{"protocol": "email", "endpoint": "ops@example.com"}]}},
