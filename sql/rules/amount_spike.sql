@@ -17,7 +17,7 @@ FROM (
     SELECT *, sum_with_this - amount AS sum_before, count_with_this - 1 AS transactions_before
     FROM (
         SELECT
-            *,
+            transaction_id, account_id, amount, event_time, run_id,
             CAST(SUM(amount) OVER recent AS DECIMAL(18, 2)) AS sum_with_this,
             COUNT(*) OVER recent AS count_with_this
         FROM transactions

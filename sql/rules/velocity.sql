@@ -13,7 +13,7 @@ SELECT
     'account ' || account_id || ': {events} transactions within {seconds} s' AS detail
 FROM (
     SELECT
-        *,
+        transaction_id, account_id, amount, event_time, run_id,
         LAG(event_time, 1) OVER account AS previous,
         LAG(event_time, {events} - 1) OVER account AS first_of_burst,
         LAG(event_time, {events}) OVER account AS before_first

@@ -21,6 +21,8 @@ from txnpipe.packaging.rules import Rule, enabled_rules, without_comments
 ANALYTICS = Path(__file__).parent.parent / "analytics"
 STATEMENTS = "statements.sql"
 CONNECTOR = "lib/pyflink-dependencies.jar"
+_ONCE = re.compile(r"\{once:(.+)\}")
+"""What is to be computed once: the rest of a line up to its last brace."""
 _PLACEHOLDER = re.compile(r"\{(?:(string|text|identifier):)?([a-z_]+)\}")
 
 
@@ -127,4 +129,6 @@ def _rendered(template: str, values: Mapping[str, str]) -> str:
         macro, name = match.groups()
         return _MACROS[macro](name) if macro else values[name]
 
-    return _PLACEHOLDER.sub(replacement, without_comments(template))
+    return _ONCE.sub(
+        r"SUBSTRING(\1 FROM 1 + RAND_INTEGER(1))", _PLACEHOLDER.sub(replacement, without_comments(template))
+    )

@@ -179,7 +179,10 @@ def flink_options(configuration: Mapping[str, Any], name: str, checkpoints: Path
         # What a laptop has to spare.
         "taskmanager.memory.network.min": "16m",
         "taskmanager.memory.network.max": "16m",
-        "taskmanager.memory.managed.size": "1m",
+        "taskmanager.memory.managed.size": "32m",
+        # State on disk, and checkpoints of what changed: neither grows with every transaction ever seen.
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": "true",
         # A failing job is restarted for ever, as on AWS, at first quickly.
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "200 ms",

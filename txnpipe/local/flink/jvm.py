@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from txnpipe.local.flink import libraries
+from txnpipe.local.flink import libraries, tls
 from txnpipe.local.flink.code import Code
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,8 @@ def _kill_when_called_off(
 def start_jvm(plan: JobPlan) -> subprocess.Popen[bytes]:
     """The JVM, before anything is run in it."""
     temporary = plan.directory / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True, mode=0o700)
     logging_file = plan.directory / "log4j2.properties"
     logging_file.write_text(_logging_configuration(plan.log_file, plan.log_level), "utf-8")
     jars = [*([plan.code.jar] if plan.code.jar else []), *libraries.flink_jars()]
@@ -149,6 +151,9 @@ def start_jvm(plan: JobPlan) -> subprocess.Popen[bytes]:
         # A laptop's cores are few: the quick compiler and one collector thread start sooner and idle cheaper.
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
+        # What planning the job needed is given back.
+        "-XX:MinHeapFreeRatio=10",
+        "-XX:MaxHeapFreeRatio=30",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
         "-Djava.net.preferIPv4Stack=true",
@@ -221,7 +226,7 @@ def _drain(stream: IO[bytes]) -> None:
 
 
 def _submit(gateway: Any, plan: JobPlan, restore_from: Path | None, allow_non_restored_state: bool) -> Any:
-    options = dict(plan.configuration)
+    options = {**plan.configuration, **tls.lock_options(plan.directory / "flink.p12")}
     if restore_from is not None:
         options["execution.state-recovery.path"] = _uri(restore_from)
         options["execution.state-recovery.ignore-unclaimed-state"] = str(allow_non_restored_state).lower()
@@ -243,7 +248,9 @@ def _submit(gateway: Any, plan: JobPlan, restore_from: Path | None, allow_non_re
                 inserts.addInsertSql(statement)
             else:
                 environment.executeSql(statement)
-        return inserts.execute().getJobClient().get()
+        client = inserts.execute().getJobClient().get()
+        gateway.jvm.System.gc()
+        return client
     except Exception as error:
         raise JobError(_reason(error)) from error
 
