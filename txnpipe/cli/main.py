@@ -25,6 +25,8 @@ def run(arguments: Sequence[str], environment: Environment | None = None) -> int
     try:
         result = build()(_with_help(arguments), prog_name="txnpipe", standalone_mode=False, obj=environment)
         environment.stdout.flush()
+        if result == ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt  # Typer answers Ctrl-C with the bare exit code
         return int(result) if isinstance(result, int) else ExitCode.OK
     except TxnpipeError as error:
         return _report(environment, error)
