@@ -119,8 +119,16 @@ class Transaction:
 
 def parse(data: bytes) -> Transaction:
     """Reads one event. Raises InvalidTransaction, and nothing else, in time linear in len(data)."""
+    return Transaction(*parse_values(data))
+
+
+def parse_values(data: bytes) -> tuple[Any, ...]:
+    """Reads one event as the values of Transaction's fields, in order. Otherwise as `parse`.
+
+    For the loader: making the frozen object takes a quarter of the time of reading it.
+    """
     fields = json_object(data)
-    return Transaction(
+    return (
         required_text(fields, "transaction_id", TRANSACTION_ID_BYTES, identifier=True),
         amount(fields, "amount"),
         required_text(fields, "transaction_type", TRANSACTION_TYPE_BYTES),
@@ -183,27 +191,18 @@ def json_object(data: bytes) -> dict[str, Any]:
 
 def required_text(fields: dict[str, Any], name: str, limit: int, *, identifier: bool = False) -> str:
     """A string of 1 to `limit` bytes of UTF-8."""
-    text = optional_text(fields, name, limit, identifier=identifier)
-    if text is None:
-        raise InvalidTransaction("missing_field" if fields.get(name) is None else "empty_field", name)
-    return text
+    value = fields.get(name)
+    if value is None:
+        raise InvalidTransaction("missing_field", name)
+    if value == "":
+        raise InvalidTransaction("empty_field", name)
+    return _text(value, name, limit, identifier)
 
 
 def optional_text(fields: dict[str, Any], name: str, limit: int, *, identifier: bool = False) -> str | None:
     """A string of at most `limit` bytes of UTF-8, or None where it is absent, null or empty."""
     value = fields.get(name)
-    if value is None or value == "":
-        return None
-    if type(value) is not str:
-        raise InvalidTransaction("wrong_type", f"{name} is {_json_type(value)}, not a string")
-    # Nearly every string is short printable ASCII, where a character is a byte; others cost a closer look.
-    if len(value) > limit or not value.isascii():
-        _check_encoded(value, name, limit)
-    if not (value.isascii() and value.isprintable()) and (found := _FORBIDDEN.search(value)):
-        raise InvalidTransaction("control_character", f"{name} holds U+{ord(found[0]):04X}")
-    if identifier and (value[0] == " " or value[-1] == " "):
-        raise InvalidTransaction("surrounding_space", f"{name} is {_shown(value)}")
-    return value
+    return None if value is None or value == "" else _text(value, name, limit, identifier)
 
 
 def amount(fields: dict[str, Any], name: str) -> Decimal:
@@ -318,13 +317,26 @@ def _check_depth(text: str) -> None:
             depth -= 1
 
 
-def _check_encoded(value: str, name: str, limit: int) -> None:
+def _text(value: Any, name: str, limit: int, identifier: bool) -> str:
+    if type(value) is not str:
+        raise InvalidTransaction("wrong_type", f"{name} is {_json_type(value)}, not a string")
+    # Nearly every string is short printable ASCII, where a character is a byte; others cost a closer look.
+    if len(value) > limit or not (value.isascii() and value.isprintable()):
+        _check_closely(value, name, limit)
+    if identifier and (value[0] == " " or value[-1] == " "):
+        raise InvalidTransaction("surrounding_space", f"{name} is {_shown(value)}")
+    return value
+
+
+def _check_closely(value: str, name: str, limit: int) -> None:
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
         raise InvalidTransaction("invalid_utf8", f"{name} holds a lone surrogate") from None
     if size > limit:
         raise InvalidTransaction("too_long", f"{name} has {size} bytes; at most {limit} are allowed")
+    if found := _FORBIDDEN.search(value):
+        raise InvalidTransaction("control_character", f"{name} holds U+{ord(found[0]):04X}")
 
 
 def _shown(value: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 
@@ -42,20 +42,19 @@ def read_batch(event: Mapping[str, Any]) -> Batch:
     if not raw:
         return Batch("", "", [])
     stream_arn = raw[0]["eventSourceARN"]
-    return Batch(stream_arn, stream_arn.partition(":stream/")[2], [_record(entry) for entry in raw])
+    shard_id = raw[0]["eventID"].partition(":")[0]
+    stream = stream_arn.partition(":stream/")[2]
+    return Batch(stream_arn, stream, [_record(entry["kinesis"], shard_id) for entry in raw])
 
 
-def _record(entry: Mapping[str, Any]) -> StreamRecord:
-    kinesis = entry["kinesis"]
+def _record(kinesis: Mapping[str, Any], shard_id: str) -> StreamRecord:
     text = kinesis["data"]
     try:
         data, intact = binascii.a2b_base64(text, strict_mode=True), True
     except ValueError:
         data, intact = text.encode(errors="replace"), False
-    return StreamRecord(
-        entry["eventID"].partition(":")[0],
-        kinesis["sequenceNumber"],
-        datetime.fromtimestamp(kinesis["approximateArrivalTimestamp"], UTC).replace(tzinfo=None),
-        data,
-        intact,
-    )
+    arrived_at = _EPOCH + timedelta(seconds=kinesis["approximateArrivalTimestamp"])
+    return StreamRecord(shard_id, kinesis["sequenceNumber"], arrived_at, data, intact)
+
+
+_EPOCH = datetime(1970, 1, 1)

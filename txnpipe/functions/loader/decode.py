@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from operator import attrgetter
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from txnpipe.functions.alerts import Alert, parse_alert
 from txnpipe.functions.records import StreamRecord
-from txnpipe.transactions import InvalidTransaction, parse
+from txnpipe.transactions import InvalidTransaction, Transaction, parse_values
 
 NOT_BASE64 = "not_base64"
 ID_REUSED = "id_reused"
@@ -56,25 +55,9 @@ class Table:
         return self.columns[0]
 
 
-_TRANSACTION_FIELDS = (
-    "transaction_id",
-    "amount",
-    "transaction_type",
-    "timestamp",
-    "account_id",
-    "merchant",
-    "country",
-    "currency",
-    "run_id",
+TRANSACTIONS = Table(
+    "transactions", tuple(field.name for field in fields(Transaction)), parse_values, ids_bind=True
 )
-_transaction_values = attrgetter(*_TRANSACTION_FIELDS)
-
-
-def _transaction(data: bytes) -> tuple[Any, ...]:
-    return _transaction_values(parse(data))
-
-
-TRANSACTIONS = Table("transactions", _TRANSACTION_FIELDS, _transaction, ids_bind=True)
 ALERTS = Table("alerts", Alert._fields, parse_alert, ids_bind=False)
 
 

@@ -21,8 +21,11 @@ def settle(table: Table, rows: list[Row], stored: Iterable[tuple[Any, ...]]) -> 
 
     `stored` are the contents of the stored rows whose ids occur in `rows`.
     """
+    contents = list(stored)
+    if not contents and len({row.content[0] for row in rows}) == len(rows):
+        return Settled(rows, 0, [])  # nearly every batch
     known: dict[str, list[tuple[Any, ...]]] = {}
-    for content in stored:
+    for content in contents:
         known.setdefault(content[0], []).append(content)
     new: list[Row] = []
     repeats = 0

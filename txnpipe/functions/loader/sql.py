@@ -13,7 +13,6 @@ from __future__ import annotations
 import binascii
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from psycopg2.extensions import QuotedString, connection
@@ -75,14 +74,11 @@ def select_rejected(stream: str, rejects: list[Reject], quote: Quote) -> str:
 def insert_rows(table: Table, rows: list[Row], stored_at: datetime, quote: Quote) -> str:
     """One statement for all rows."""
     columns = (*table.columns, "arrived_at", "stored_at", "shard_id", "sequence_number")
-    stored = f"'{stored_at}'"
+    stored = str(stored_at)
     values = []
     for content, record in rows:
-        fields = ",".join([_literal(value, quote) for value in content])
-        values.append(
-            f"({fields},'{record.arrived_at}',{stored},"
-            f"{quote(record.shard_id)},{quote(record.sequence_number)})"
-        )
+        origin = (record.arrived_at, stored, record.shard_id, record.sequence_number)
+        values.append(f"({_literals(content + origin, quote)})")
     return f"INSERT INTO {table.name} ({_names(columns)}) VALUES {','.join(values)}"  # noqa: S608
 
 
@@ -103,17 +99,13 @@ def insert_rejects(stream: str, rejects: list[Reject], stored_at: datetime, quot
     )
 
 
-def _literal(value: Any, quote: Quote) -> str:
-    kind = type(value)
-    if kind is str:
-        return quote(value)
-    if value is None:
-        return "NULL"
-    if kind is Decimal:
-        return str(value)
-    if kind is datetime:
-        return f"'{value}'"
-    raise TypeError(f"no column holds a {kind.__name__}")
+def _literals(content: tuple[Any, ...], quote: Quote) -> str:
+    """Every value as a literal in quotes, which each column reads as its own type; None as NULL."""
+    text = ",".join(["NULL" if value is None else f"'{value}'" for value in content])
+    # No quotes but ours and no backslash: nothing needs escaping. Looking once is faster than value by value.
+    if text.count("'") == 2 * (len(content) - content.count(None)) and "\\" not in text:
+        return text
+    return ",".join(["NULL" if value is None else quote(str(value)) for value in content])
 
 
 def _names(columns: Iterable[str]) -> str:
