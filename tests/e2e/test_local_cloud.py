@@ -264,17 +264,22 @@ def test_reset_deletes_everything_and_needs_a_confirmation(new_cloud: NewCloud) 
 
 def test_env_is_what_a_shell_and_the_aws_cli_understand(new_cloud: NewCloud) -> None:
     cloud = new_cloud()
+    aws = f"{sys.executable} -m awscli"
     script = (
-        f'eval "$({sys.executable} -m txnpipe local env)" && '
-        f"{sys.executable} -m awscli sqs create-queue --queue-name from-the-cli && "
-        f"{sys.executable} -m awscli sqs list-queues"
+        f'set -e; eval "$({sys.executable} -m txnpipe local env)"; '
+        f"{aws} sns create-topic --name from-the-cli; "
+        f"{aws} s3 mb s3://from-the-cli; "
+        # Version 1 of the AWS CLI has an address of its own for SQS and asks no variable.
+        f'{aws} sqs create-queue --queue-name from-the-cli --endpoint-url "$AWS_ENDPOINT_URL"'
     )
     environment = cloud.environment(AWS_PROFILE="somebody", AWS_SESSION_TOKEN="old", PATH=os.environ["PATH"])
 
     result = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
 
     assert result.returncode == 0, result.stderr
+    assert "arn:aws:sns:us-east-1:000000000000:from-the-cli" in result.stdout
     assert f"{cloud.endpoint_url}/000000000000/from-the-cli" in result.stdout
+    assert cloud.client("s3").list_buckets()["Buckets"][0]["Name"] == "from-the-cli"
 
 
 def test_other_options_than_the_running_ones_are_named_and_a_restart_applies_them(
@@ -320,17 +325,6 @@ def test_a_call_that_nobody_implements_gets_a_typed_error(
         getattr(cloud.client(service), operation)(**parameters)
 
     assert refused.value.response["Error"]["Code"] in {"InvalidAction", "UnknownOperationException"}
-
-
-def test_a_defect_is_answered_as_an_internal_failure_and_logged(cloud: Cloud) -> None:
-    # moto trips over this: a rule's name that is nothing but a region.
-    before = cloud.home.daemon_log.read_text().count("Traceback")
-    with pytest.raises(ClientError) as failed:
-        cloud.client("sns").publish(PhoneNumber="+1", Message="x" * 10, MessageStructure="json")
-    code = failed.value.response["Error"]["Code"]
-    if code == "InternalFailure":
-        assert cloud.home.daemon_log.read_text().count("Traceback") == before + 1
-    assert "<html" not in str(failed.value).lower()
 
 
 def test_a_long_poll_lets_others_in(cloud: Cloud) -> None:

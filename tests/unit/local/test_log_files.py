@@ -1,0 +1,61 @@
+"""Logs of a home: found by the beginning of their name, read from the end, followed as they grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.local.home import Home
+from txnpipe.local.log_files import find_logs, follow_logs, last_lines
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path)
+    home.logs.mkdir()
+    for name in ("daemon", "lambda-A", "lambda-B", "redshift"):
+        (home.logs / f"{name}.log").write_text(f"{name} 1\n{name} 2\n")
+    return home
+
+
+def test_a_part_has_all_logs_that_begin_with_its_name(home: Home) -> None:
+    assert [path.stem for path in find_logs(home, "lambda")] == ["lambda-A", "lambda-B"]
+
+
+def test_an_unknown_part_is_answered_with_those_there_are(home: Home) -> None:
+    with pytest.raises(TxnpipeError) as error:
+        find_logs(home, "kafka")
+    assert error.value.exit_code == ExitCode.NOT_FOUND
+    assert "daemon, lambda-A, lambda-B, redshift" in error.value.fix
+
+
+def test_a_home_without_logs_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TxnpipeError, match="daemon") as error:
+        find_logs(Home(tmp_path), "daemon")
+    assert "never started" in error.value.fix
+
+
+def test_the_last_lines_are_the_last(home: Home) -> None:
+    path = home.logs / "daemon.log"
+    assert last_lines(path, 1) == ["daemon 2"]
+    assert last_lines(path, 0) == []
+    assert last_lines(path, 9) == ["daemon 1", "daemon 2"]
+
+
+def test_following_gives_whole_new_lines_and_survives_a_rotation(home: Home) -> None:
+    path = home.logs / "daemon.log"
+    writes = iter(["new", " line\n", "rotate", "two\nthree\n"])
+
+    def instead_of_sleeping(_: float) -> None:
+        text = next(writes)
+        if text == "rotate":
+            path.write_text("one\n")
+        else:
+            with path.open("a") as file:
+                file.write(text)
+
+    lines = follow_logs([path], instead_of_sleeping)
+
+    assert [next(lines)[1] for _ in range(4)] == ["new line", "one", "two", "three"]
