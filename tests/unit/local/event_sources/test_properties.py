@@ -57,6 +57,7 @@ class Script:
         return OK
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(1, 30),
     outcomes=st.lists(OUTCOMES, max_size=40),
@@ -88,6 +89,7 @@ def test_a_batch_is_done_or_discarded_record_by_record_in_order(
         assert not world.discarded
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(1, 20),
     outcomes=st.lists(OUTCOMES, max_size=30),
