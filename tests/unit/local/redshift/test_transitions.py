@@ -1,0 +1,52 @@
+"""Changes in the background: in order per resource, side by side across resources."""
+
+from __future__ import annotations
+
+import threading
+
+from txnpipe.local.redshift.transitions import Transitions
+
+
+def test_transitions_of_one_resource_happen_in_order() -> None:
+    transitions, seen = Transitions(), list[int]()
+    for number in range(50):
+        transitions.begin("a", 0, lambda number=number: seen.append(number))  # type: ignore[misc]
+    assert transitions.wait_idle(5)
+    assert seen == list(range(50))
+    transitions.stop()
+
+
+def test_one_resource_does_not_wait_for_another() -> None:
+    transitions = Transitions()
+    release, other = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        release.wait(5)
+
+    transitions.begin("slow", 0, slow)
+    transitions.begin("quick", 0, other.set)
+    assert other.wait(5)
+    release.set()
+    transitions.stop()
+
+
+def test_a_failure_does_not_end_the_queue() -> None:
+    transitions, went_on = Transitions(), threading.Event()
+
+    def fail() -> None:
+        raise RuntimeError("this is logged")
+
+    transitions.begin("a", 0, fail)
+    transitions.begin("a", 0, went_on.set)
+    assert went_on.wait(5)
+    transitions.stop()
+
+
+def test_a_latency_passes_before_the_work_unless_everything_stops() -> None:
+    transitions, done = Transitions(), threading.Event()
+    transitions.begin("a", 60, done.set)
+    assert not transitions.wait_idle(0.02)
+    transitions.stop()
+    assert not done.is_set()
+    transitions.begin("a", 0, done.set)
+    assert not done.is_set()
