@@ -17,12 +17,12 @@ def test_one_thread_at_a_time_is_inside_and_may_enter_again() -> None:
     entered = threading.Event()
     other = threading.Thread(target=lambda: _enter(gate, entered))
     with gate.alone(), gate.alone():
-        assert gate.held
+        assert _is_inside(gate)
         other.start()
         assert not entered.wait(0.05)
     other.join()
     assert entered.is_set()
-    assert not gate.held
+    assert not _is_inside(gate)
 
 
 def test_who_waits_lets_others_in_and_is_inside_again_afterwards() -> None:
@@ -30,12 +30,12 @@ def test_who_waits_lets_others_in_and_is_inside_again_afterwards() -> None:
     entered = threading.Event()
     with gate.alone(), gate.alone():
         with gate.released():
-            assert not gate.held
+            assert not _is_inside(gate)
             other = threading.Thread(target=lambda: _enter(gate, entered))
             other.start()
             other.join()
         assert entered.is_set()
-        assert gate.held
+        assert _is_inside(gate)
         third = threading.Thread(target=lambda: _enter(gate, threading.Event()), daemon=True)
         third.start()
         third.join(0.05)
@@ -49,7 +49,7 @@ def test_an_error_leaves_the_gate_open() -> None:
         raise ValueError("x")
     with pytest.raises(ValueError, match="x"), gate.alone(), gate.released():
         raise ValueError("x")
-    assert not gate.held
+    assert not _is_inside(gate)
     _enter(gate, threading.Event())
 
 
@@ -57,6 +57,10 @@ def test_letting_go_of_what_is_not_held_is_nothing() -> None:
     gate = Gate()
     with gate.released():
         _enter(gate, threading.Event())
+
+
+def _is_inside(gate: Gate) -> bool:
+    return gate.held
 
 
 def _enter(gate: Gate, entered: threading.Event) -> None:

@@ -204,8 +204,8 @@ def test_boto3_reads_code_and_message_of_every_error_in_every_protocol(service: 
         "headers": headers | {"content-type": sent.content_type},
         "status_code": 403,
     }
-    operation = model.operation_model(model.operation_names[0])
-    read = create_parser(model.resolved_protocol).parse(response, operation.output_shape)
+    shape: Any = model.operation_model(model.operation_names[0]).output_shape
+    read = create_parser(model.resolved_protocol).parse(response, shape)
 
     assert read["Error"]["Code"] == code.in_protocol(protocol)
     assert read["Error"]["Message"] == text
