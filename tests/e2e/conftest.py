@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -21,6 +21,9 @@ from txnpipe.config.settings import LocalSettings
 from txnpipe.local import client as local_client
 from txnpipe.local import runtime
 from txnpipe.local.home import Home
+
+if TYPE_CHECKING:
+    from tests.e2e.pipelines import Pipeline
 
 REGION = "us-east-1"
 
@@ -212,3 +215,13 @@ def new_cloud() -> Iterator[Callable[..., Cloud]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture(scope="session")
+def pipeline(cloud: Cloud) -> Pipeline:
+    """The session cloud's pipeline of the default name, set up: AWS's bare names."""
+    from tests.e2e.pipelines import Pipeline
+
+    made = Pipeline(cloud)
+    made.run("setup")
+    return made

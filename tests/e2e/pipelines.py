@@ -1,0 +1,112 @@
+"""A pipeline on a real local cloud, as tests use it: by the program, and by SQL as any client would."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg2
+
+from tests.e2e.conftest import Cloud
+
+T = TypeVar("T")
+
+
+class Pipeline:
+    """A pipeline by name. It exists once `setup` has run."""
+
+    def __init__(self, cloud: Cloud, name: str = "default") -> None:
+        self.cloud = cloud
+        self.name = name
+        self._variables: dict[str, str] = {}
+
+    def run(self, *arguments: str, code: int = 0, timeout: float = 180) -> dict[str, Any]:
+        """Runs a command with --json, which must end with `code`, and returns its document."""
+        result = self.cloud.run(*arguments, "--pipeline", self.name, "--json", timeout=timeout)
+        assert result.returncode == code, f"{arguments}: {result.stdout[-4000:]}\n{result.stderr[-4000:]}"
+        document: dict[str, Any] = json.loads(result.stdout)
+        return document
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts a command and does not wait for it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "txnpipe", *arguments, "--pipeline", self.name, "--json"],
+            cwd=self.cloud.work,
+            env=self.cloud.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What `eval "$(txnpipe local env)"` makes of a user's environment."""
+        if not self._variables:
+            self._variables = self.run("local", "env")["variables"]
+        return {**self.cloud.environment(), **self._variables}
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Asks the warehouse, where PGHOST and its companions say it is."""
+        variables = self.environment()
+        connection = psycopg2.connect(
+            host=variables["PGHOST"],
+            port=variables["PGPORT"],
+            user=variables["PGUSER"],
+            dbname=variables["PGDATABASE"],
+            passfile=variables["PGPASSFILE"],
+        )
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+    def rows_of(self, run_id: str) -> int:
+        """Rows of a run now."""
+        return int(self.query("SELECT COUNT(*) FROM transactions WHERE run_id = %s", [run_id])[0][0])
+
+    def prove(self, count: int, **arguments: str) -> dict[str, Any]:
+        """`verify` must end with 0; asserts what it proves, and counts again without its help."""
+        options = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+        proof = self.run("verify", *options)
+        run_id = proof["run_id"]
+        assert proof["equal"]
+        assert proof["finished"]
+        assert proof["rows"]["expected"] == proof["rows"]["stored"] == count
+        for finding in ("missing", "extra", "duplicate", "changed"):
+            assert proof["rows"][finding]["count"] == 0
+        assert set(proof["alerts"]) == {"large_amount", "velocity", "amount_spike"}
+        for rule, found in proof["alerts"].items():
+            assert found["expected"] == found["stored"] > 0, rule
+        assert self.query(
+            "SELECT COUNT(*), COUNT(DISTINCT transaction_id) FROM transactions WHERE run_id = %s", [run_id]
+        ) == [(count, count)]
+        alerts = self.query(
+            "SELECT COUNT(*), COUNT(DISTINCT alert_id) FROM alerts WHERE run_id = %s", [run_id]
+        )
+        assert alerts[0][0] == alerts[0][1] == sum(found["stored"] for found in proof["alerts"].values())
+        return proof
+
+
+def eventually(
+    probe: Callable[[], T | None], what: str, timeout_s: float = 30, interval_s: float = 0.05
+) -> T:
+    """The first value of `probe` that is something."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = probe()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"no {what} within {timeout_s:.0f} s"
+        time.sleep(interval_s)
+
+
+def program(name: str) -> str:
+    """A program that is installed beside this Python."""
+    return str(Path(sys.executable).parent / name)
