@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,8 @@ class Target:
     `warehouse_access` is resolved: never "auto". `connector_jar` is the Kinesis connector that goes into the
     analytics zip; None where nobody named one. `asks_first`: changes cost money or data there, so commands
     ask before they make them. `final_snapshot`: whether the warehouse leaves a snapshot when it is torn down.
+    `revive` brings the services back after a connection failure, where that is in this program's power: it
+    returns once they answer at the same endpoint, and raises TxnpipeError where it cannot.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Target:
     connector_jar: Path | None
     asks_first: bool = True
     final_snapshot: bool = True
+    revive: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str, **options: Any) -> Any:

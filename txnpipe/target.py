@@ -8,13 +8,19 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from txnpipe.aws import Credentials, FunctionPlatform, Target, translated
 from txnpipe.config import Settings
 from txnpipe.errors import ExitCode, TxnpipeError
+
+if TYPE_CHECKING:
+    from txnpipe.local.client import LocalCloud
 
 STAND_IN_CONNECTOR = Path(__file__).parent / "local" / "flink" / "connector" / "kinesis-connector.jar"
 """Flink's Kinesis connector of the local cloud, built from the Java source beside it."""
@@ -55,7 +61,21 @@ def _local(settings: Settings) -> Target:
         connector_jar=STAND_IN_CONNECTOR,
         asks_first=False,
         final_snapshot=_final_snapshot(settings, False),
+        revive=_reviver(settings, cloud),
     )
+
+
+def _reviver(settings: Settings, cloud: LocalCloud) -> Callable[[], None]:
+    """Starts the local cloud again if it has died. Threads that ask at the same time share one start."""
+    from txnpipe.local.client import revive
+
+    one_at_a_time = threading.Lock()
+
+    def start_again() -> None:
+        with one_at_a_time:
+            revive(settings.local, cloud)
+
+    return start_again
 
 
 def _aws(settings: Settings) -> Target:

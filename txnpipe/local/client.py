@@ -83,6 +83,35 @@ def ensure_running(settings: LocalSettings, home: Home | None = None) -> LocalCl
     return _start(home, wanted_options(settings))
 
 
+def revive(settings: LocalSettings, cloud: LocalCloud) -> None:
+    """Starts a local cloud again that has died under a command that uses it; returns at once if it lives.
+
+    One that somebody stopped stays stopped. Raises TxnpipeError: SERVICE where it was stopped or came back at
+    another address, and whatever `ensure_running` raises.
+    """
+    if _was_stopped(cloud.home):
+        raise TxnpipeError(
+            "The local cloud was stopped.",
+            "Run the same command again: it starts the local cloud and continues.",
+            ExitCode.SERVICE,
+        )
+    endpoint_url = ensure_running(settings, cloud.home).endpoint_url
+    if endpoint_url != cloud.endpoint_url:
+        raise TxnpipeError(
+            f"The local cloud died and came back at another address, {endpoint_url}.",
+            "Run the same command again: it continues where this one stopped.",
+            ExitCode.SERVICE,
+        )
+
+
+def _was_stopped(home: Home) -> bool:
+    """Whether the last daemon ended, or is ending, in order: a killed one leaves its runtime file."""
+    left = read_json(home.runtime_file)
+    if left is None:
+        return not runtime.is_locked(home)
+    return bool(left.get("state") == "stopping")
+
+
 def find(home: Home) -> LocalCloud | None:
     """The running and ready local cloud of a home; None where there is none."""
     record = runtime.read(home)

@@ -63,6 +63,7 @@ class KinesisStream:
 
     def __init__(self, target: Target, name: str, *, connections: int = 10) -> None:
         self._name = name
+        self._revive = target.revive
         # The dispatcher retries, per record and knowing the shards; botocore must not retry behind its back.
         self._client = target.client(
             "kinesis",
@@ -98,6 +99,8 @@ class KinesisStream:
         try:
             answer = self._client.put_records(StreamName=self._name, Records=entries)
         except (BotoConnectionError, HTTPClientError) as error:
+            if self._revive is not None:
+                self._revive()
             raise CallFailed(str(error)) from error
         except ClientError as error:
             code = error_code(error)
