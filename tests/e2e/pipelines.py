@@ -25,19 +25,22 @@ class Pipeline:
         self.name = name
         self._variables: dict[str, str] = {}
 
-    def run(self, *arguments: str, code: int = 0, timeout: float = 180) -> dict[str, Any]:
+    def run(
+        self, *arguments: str, code: int = 0, timeout: float = 180, environment: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         """Runs a command with --json, which must end with `code`, and returns its document."""
-        result = self.cloud.run(*arguments, "--pipeline", self.name, "--json", timeout=timeout)
+        command = (*arguments, "--pipeline", self.name, "--json")
+        result = self.cloud.run(*command, timeout=timeout, environment=environment)
         assert result.returncode == code, f"{arguments}: {result.stdout[-4000:]}\n{result.stderr[-4000:]}"
         document: dict[str, Any] = json.loads(result.stdout)
         return document
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Starts a command and does not wait for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "txnpipe", *arguments, "--pipeline", self.name, "--json"],
             cwd=self.cloud.work,
-            env=self.cloud.environment(),
+            env=self.cloud.environment(**(environment or {})),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -67,14 +70,13 @@ class Pipeline:
         finally:
             connection.close()
 
-    def rows_of(self, run_id: str) -> int:
-        """Rows of a run now."""
-        return int(self.query("SELECT COUNT(*) FROM transactions WHERE run_id = %s", [run_id])[0][0])
+    def count(self, table: str) -> int:
+        """Rows of a table now."""
+        return int(self.query(f"SELECT COUNT(*) FROM {table}")[0][0])
 
-    def prove(self, count: int, **arguments: str) -> dict[str, Any]:
+    def prove(self, count: int) -> dict[str, Any]:
         """`verify` must end with 0; asserts what it proves, and counts again without its help."""
-        options = [word for name, value in arguments.items() for word in (f"--{name}", value)]
-        proof = self.run("verify", *options)
+        proof = self.run("verify")
         run_id = proof["run_id"]
         assert proof["equal"]
         assert proof["finished"]

@@ -1,0 +1,176 @@
+"""kill -9 of every process of the pipeline while `send` runs. Then the same command again, and `verify`.
+
+All cases share one local cloud of their own and, but for the case of a new pipeline, one pipeline. Its stream
+has four shards, so that 20,000 records take seconds; the kill comes when some thousand rows are stored and
+more are on their way.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import Cloud, make_directory
+from tests.e2e.pipelines import Pipeline, eventually
+from txnpipe.errors import ExitCode
+from txnpipe.local import client as local_client
+
+COUNT = 20_000
+STORED_BEFORE_THE_KILL = 3_000
+SEND = ("send", "--count", str(COUNT))
+
+
+@pytest.fixture(scope="module")
+def own_cloud() -> Iterator[Cloud]:
+    """A local cloud that this module may kill."""
+    running = Cloud(make_directory())
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def victim(own_cloud: Cloud) -> Pipeline:
+    """The pipeline whose parts are killed."""
+    made = Pipeline(own_cloud)
+    made.run("setup", environment={"TXNPIPE_STREAM_SHARDS": "4"})
+    return made
+
+
+@pytest.fixture
+def sending(victim: Pipeline) -> Iterator[subprocess.Popen[str]]:
+    """A `send` in the middle of its work: some thousand rows are stored, and it has not ended."""
+    before = victim.count("transactions")
+    process = victim.begin(*SEND)
+    eventually(lambda: victim.count("transactions") >= before + STORED_BEFORE_THE_KILL, "rows")
+    assert process.poll() is None
+    yield process
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
+
+
+def owned(pipeline: Pipeline, part: str, name: str) -> list[psutil.Process]:
+    """The processes of that name that a part of the local cloud owns now."""
+    status = local_client.status(pipeline.cloud.home)
+    assert status is not None
+    processes = next(each["processes"] for each in status["parts"] if each["name"] == part)
+    return [psutil.Process(each["pid"]) for each in processes if each["name"].startswith(name)]
+
+
+def kill(process: psutil.Process) -> None:
+    """kill -9, and proof that it is dead."""
+    process.kill()
+    process.wait(timeout=10)
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
+    """Waits for a command, which must end with `code`; its document."""
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == code, output + errors
+    assert "Traceback" not in errors
+    document: dict[str, Any] = json.loads(output)
+    return document
+
+
+def test_the_daemon(victim: Pipeline, sending: subprocess.Popen[str]) -> None:
+    """Everything else dies with it, or is ended by its successor; `send` itself starts that."""
+    before = victim.cloud.processes()
+
+    victim.cloud.kill()
+
+    assert finish(sending)["all_acknowledged"]
+    victim.prove(COUNT)
+    assert [process for process in before if process.is_running()] == []
+
+
+def test_postgresql(victim: Pipeline, sending: subprocess.Popen[str]) -> None:
+    (postmaster,) = owned(victim, "redshift", "postgres")
+
+    kill(postmaster)
+
+    assert finish(sending)["all_acknowledged"]
+    victim.prove(COUNT)
+    assert owned(victim, "redshift", "postgres") != [postmaster]
+
+
+def test_the_loaders_workers(victim: Pipeline, sending: subprocess.Popen[str]) -> None:
+    workers = owned(victim, "lambda", "lambda TransactionLoader")
+    assert workers
+
+    for worker in workers:
+        kill(worker)
+
+    assert finish(sending)["all_acknowledged"]
+    victim.prove(COUNT)
+    assert not set(workers) & set(owned(victim, "lambda", "lambda TransactionLoader"))
+
+
+def test_flinks_jvm(victim: Pipeline, sending: subprocess.Popen[str]) -> None:
+    """Alerts of records that came after its last checkpoint are raised again, and stored once."""
+    (jvm,) = owned(victim, "flink", "flink TransactionAnalytics")
+
+    kill(jvm)
+
+    assert finish(sending)["all_acknowledged"]
+    victim.prove(COUNT)
+    assert owned(victim, "flink", "flink TransactionAnalytics") != [jvm]
+
+
+def test_send_itself(victim: Pipeline, sending: subprocess.Popen[str]) -> None:
+    sending.kill()
+    assert sending.wait(timeout=10) == -signal.SIGKILL
+    assert victim.run("verify", "--timeout", "0", code=ExitCode.DIFFERENCE)["finished"] is False
+
+    again = victim.cloud.run(*SEND)
+
+    assert again.returncode == 0, again.stderr
+    assert "Continuing run" in again.stderr
+    victim.prove(COUNT)
+
+
+def test_setup_that_changes_the_pipeline(victim: Pipeline, sending: subprocess.Popen[str]) -> None:
+    changed = {"TXNPIPE_LOADER_BATCH_SIZE": "400", "TXNPIPE_LOADER_MEMORY_MB": "640"}
+    assert kill_setup(victim, after=1, **changed)
+
+    victim.run("setup", environment=changed)
+
+    assert victim.run("plan", environment=changed)["counts"] == {"unchanged": 24}
+    assert finish(sending)["all_acknowledged"]
+    victim.prove(COUNT)
+
+
+def test_setup_of_a_new_pipeline_again_and_again(own_cloud: Cloud) -> None:
+    """Each attempt gets a little further, until one ends. The third time the daemon dies, too."""
+    fresh = Pipeline(own_cloud, "fresh")
+    for attempt, finished in enumerate([0, 3, 6, 4, 3]):
+        assert kill_setup(fresh, after=finished), f"attempt {attempt} ended before it was killed"
+        if attempt == 2:
+            own_cloud.kill()
+
+    fresh.run("setup")
+
+    assert fresh.run("plan")["counts"] == {"unchanged": 24}
+    mappings = own_cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert len([each for each in mappings if ":fresh-" in each["FunctionArn"]]) == 3
+    fresh.run("send", "--count", "2000")
+    fresh.prove(2000)
+
+
+def kill_setup(pipeline: Pipeline, *, after: int, **environment: str) -> bool:
+    """Runs `setup` until so many of its steps are done, then kills it. False: it ended before."""
+    process = pipeline.begin("setup", environment=environment)
+    assert process.stderr is not None
+    done = 0
+    for line in process.stderr:
+        done += "✓" in line
+        if done >= after:
+            break
+    process.kill()
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
