@@ -71,9 +71,10 @@ class WorkerOutput:
         with self._lock:
             text = line.encode() + b"\n"
             if self._partial:
-                text, self._partial = self._partial + b"\n" + text, b""
-            self._tail = (self._tail + line.encode() + b"\n")[-TAIL_BYTES:]
-            self._log.write(text)
+                self._tail += b"\n"
+            self._tail = (self._tail + text)[-TAIL_BYTES:]
+            self._log.write(self._partial + b"\n" + text if self._partial else text)
+            self._partial = b""
 
     @property
     def tail(self) -> bytes:

@@ -7,6 +7,7 @@ import, so a dependency missing in a function's zip is missing here too.
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -42,5 +43,5 @@ def find_python(runtime: str) -> Path | None:
     """The interpreter for "python3.13"; None where this machine has none."""
     if runtime == f"python{sys.version_info.major}.{sys.version_info.minor}":
         return Path(sys.executable)
-    found = shutil.which(runtime) if runtime.startswith("python") else None
+    found = shutil.which(runtime) if re.fullmatch(r"python3\.\d+", runtime) else None
     return Path(found) if found else None

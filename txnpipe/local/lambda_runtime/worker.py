@@ -7,6 +7,7 @@ the end is noticed at once, and Linux ties PR_SET_PDEATHSIG to the life of the t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -254,7 +255,8 @@ class Worker:
 def _wait_unreaped(process: subprocess.Popen[bytes]) -> None:
     """Waits for the end of a process and leaves it a zombie, where Python can (on macOS since 3.13)."""
     if hasattr(os, "waitid"):
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ChildProcessError):  # somebody else in this process has waited for it
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     else:
         process.wait()
 

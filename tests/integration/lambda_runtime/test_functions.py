@@ -1,0 +1,332 @@
+"""Functions run as on Lambda: what they get, what becomes of every way to fail. Real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.integration.lambda_runtime.conftest import Runtime
+from tests.unit.local.lambda_runtime.doubles import RUNTIME, a_function, zipped
+
+ECHO = "def handler(event, context): return event"
+
+
+@pytest.mark.parametrize("event", [{"a": [1, 2.5, None, "ü\u0000"]}, [], "text", None, 1])
+def test_an_event_goes_in_and_the_result_comes_out(runtime: Runtime, event: object) -> None:
+    assert runtime.value(ECHO, event) == event
+
+
+def test_the_context_is_lambdas(runtime: Runtime) -> None:
+    source = """
+def handler(event, context):
+    return {
+        "id": context.aws_request_id, "arn": context.invoked_function_arn, "name": context.function_name,
+        "version": context.function_version, "memory": context.memory_limit_in_mb,
+        "left": context.get_remaining_time_in_millis(),
+    }
+"""
+    result = runtime.run(source, timeout_s=9)
+    context = runtime.value(source, timeout_s=9)
+    assert result.request_id
+    assert context["arn"] == "arn:aws:lambda:us-east-1:000000000000:function:f"
+    assert (context["name"], context["version"], context["memory"]) == ("f", "$LATEST", "128")
+    assert 8000 < context["left"] <= 9000
+
+
+def test_a_worker_keeps_its_state_between_calls_and_restarts_without_it(runtime: Runtime) -> None:
+    source = "n = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return n"
+    assert [runtime.value(source) for _ in range(3)] == [1, 2, 3]
+    assert runtime.value(source, environment=(("CHANGED", "1"),)) == 1
+
+
+def test_an_exception_is_an_error_with_its_stack_and_the_worker_lives_on(runtime: Runtime) -> None:
+    source = "def handler(event, context):\n    if event: raise ValueError('no such thing')"
+    kind, error = runtime.error(source, True)
+    assert kind == "error"
+    assert (error["errorMessage"], error["errorType"]) == ("no such thing", "ValueError")
+    assert "app.py" in error["stackTrace"][0]
+    assert len(error["stackTrace"]) == 1
+    (worker,) = runtime.part.processes()
+    assert runtime.value(source) is None
+    assert runtime.part.processes() == [worker]
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("sys.exit(3)", "Runtime exited with error: exit status 3"),
+        ("os._exit(0)", "Runtime exited without providing a reason"),
+        ("os.kill(os.getpid(), 9)", "Runtime exited with error: signal: killed"),
+        ("os.abort()", "Runtime exited with error: signal: aborted"),
+    ],
+)
+def test_a_process_that_ends_is_a_crash_and_the_next_call_has_a_new_one(
+    runtime: Runtime, statement: str, reason: str
+) -> None:
+    source = (
+        f"import os, sys\ndef handler(event, context):\n    if event: {statement}\n    return os.getpid()"
+    )
+    before = runtime.value(source)
+    kind, error = runtime.error(source, True)
+    assert kind == "crash"
+    assert error["errorType"] == "Runtime.ExitError"
+    assert error["errorMessage"].endswith(f"Error: {reason}")
+    assert runtime.value(source) != before
+
+
+def test_a_kill_from_outside_in_the_middle_of_a_call_is_a_crash(runtime: Runtime) -> None:
+    source = "import time\ndef handler(event, context): time.sleep(event)"
+    runtime.value(source, 0)
+    (worker,) = runtime.part.processes()
+    threading.Timer(0.2, os.kill, (worker.pid, signal.SIGKILL)).start()
+    kind, error = runtime.error(source, 30)
+    assert (kind, error["errorType"]) == ("crash", "Runtime.ExitError")
+    assert runtime.value(source, 0) is None
+
+
+def test_a_kill_between_two_calls_is_not_noticed(runtime: Runtime) -> None:
+    runtime.value(ECHO, 1)
+    (worker,) = runtime.part.processes()
+    os.kill(worker.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while runtime.part.processes():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
+    assert runtime.value(ECHO, 2) == 2
+
+
+@pytest.mark.parametrize("work", ["time.sleep(60)", "\n        while True: pass"])
+def test_a_call_that_takes_too_long_times_out_and_its_process_is_gone(runtime: Runtime, work: str) -> None:
+    source = f"import time\ndef handler(event, context):\n    if event: {work}"
+    runtime.value(source, timeout_s=1)
+    (worker,) = runtime.part.processes()
+    started = time.monotonic()
+    kind, error = runtime.error(source, True, timeout_s=1)
+    assert kind == "timeout"
+    assert error["errorMessage"].endswith("Task timed out after 1.00 seconds")
+    assert 1.0 <= time.monotonic() - started < 1.5
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(worker.pid):
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    assert runtime.value(source, timeout_s=1) is None
+
+
+def test_what_a_function_started_ends_with_it(runtime: Runtime) -> None:
+    source = """
+import subprocess, os
+def handler(event, context):
+    if event: os._exit(1)
+    return subprocess.Popen(["sleep", "60"]).pid
+"""
+    child = runtime.value(source)
+    assert psutil.pid_exists(child)
+    runtime.error(source, True)
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(child) and psutil.Process(child).status() != "zombie":
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
+@pytest.mark.parametrize(
+    ("source", "handler", "error_type", "message"),
+    [
+        (ECHO, "missing.handler", "Runtime.ImportModuleError", "Unable to import module 'missing'"),
+        (ECHO, "app.other", "Runtime.HandlerNotFound", "Handler 'other' missing on module 'app'"),
+        (ECHO, "app", "Runtime.MalformedHandlerName", "Bad handler 'app'"),
+        ("def (", "app.handler", "Runtime.UserCodeSyntaxError", "Syntax error in module 'app'"),
+        ("import missing_dependency", "app.handler", "Runtime.ImportModuleError", "missing_dependency"),
+        ("1 / 0", "app.handler", "ZeroDivisionError", "division by zero"),
+        ("import sys; sys.exit(7)", "app.handler", "Runtime.ExitError", "exit status 7"),
+    ],
+)
+def test_a_function_that_cannot_be_loaded_is_an_init_error(
+    runtime: Runtime, source: str, handler: str, error_type: str, message: str
+) -> None:
+    kind, error = runtime.error(source, handler=handler)
+    assert kind == "init_error"
+    assert error["errorType"] == error_type
+    assert message in error["errorMessage"]
+
+
+def test_a_response_of_more_than_six_megabytes_is_an_error(runtime: Runtime) -> None:
+    source = "def handler(event, context): return 'x' * event"
+    assert len(runtime.value(source, 6_000_000)) == 6_000_000
+    kind, error = runtime.error(source, 6_300_000)
+    assert (kind, error["errorType"]) == ("error", "Function.ResponseSizeTooLarge")
+    assert runtime.value(source, 1) == "x"
+
+
+def test_a_response_that_is_no_json_is_an_error(runtime: Runtime) -> None:
+    kind, error = runtime.error("def handler(event, context): return object()")
+    assert kind == "error"
+    assert "JSON serializable" in error["errorMessage"]
+
+
+def test_six_megabytes_go_in(runtime: Runtime) -> None:
+    assert runtime.value("def handler(event, context): return len(event)", "x" * 6_000_000) == 6_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce RLIMIT_DATA")
+def test_memory_is_limited(runtime: Runtime) -> None:
+    source = "def handler(event, context): return len(bytearray(event * 1024 * 1024))"
+    assert runtime.value(source, 40) == 40 * 1024 * 1024
+    kind, error = runtime.error(source, 200)
+    assert (kind, error["errorType"]) == ("error", "MemoryError")
+    assert runtime.value(source, 200, memory_mb=512) == 200 * 1024 * 1024
+
+
+def test_printing_goes_to_the_functions_log_between_lambdas_own_lines(runtime: Runtime) -> None:
+    source = """
+import sys, logging
+def handler(event, context):
+    print("to stdout")
+    print("to stderr", file=sys.stderr)
+    sys.stdout.write("unfinished")
+"""
+    result = runtime.run(source)
+    lines = result.log_tail.decode().splitlines()
+    assert lines[0] == f"START RequestId: {result.request_id} Version: $LATEST"
+    assert sorted(lines[1:4]) == sorted(["to stdout", "to stderr", "unfinished"])
+    assert lines[4] == f"END RequestId: {result.request_id}"
+    assert lines[5].startswith(f"REPORT RequestId: {result.request_id}\tDuration: ")
+    assert "Init Duration" in lines[5]
+    assert runtime.log.splitlines()[-6:] == lines
+    assert "Init Duration" not in runtime.run(source).log_tail.decode()
+
+
+def test_a_function_that_prints_more_than_a_pipe_holds_does_not_hang(runtime: Runtime) -> None:
+    result = runtime.run("def handler(event, context): print('x' * 3_000_000)")
+    assert result.kind == "ok"
+    assert len(result.log_tail) == 4096
+
+
+def test_only_the_zip_the_standard_library_and_boto3_can_be_imported(runtime: Runtime) -> None:
+    source = "import importlib\ndef handler(event, context): importlib.import_module(event)"
+    for available in ("json", "boto3", "botocore", "urllib3", "dateutil"):
+        runtime.value(source, available)
+    for missing in ("psycopg2", "txnpipe", "moto", "pytest", "launcher"):
+        assert runtime.error(source, missing)[1]["errorType"] == "ModuleNotFoundError"
+
+
+def test_the_zip_comes_first_on_the_path(runtime: Runtime) -> None:
+    code = zipped({"app.py": "import boto3\ndef handler(e, c): return boto3.own", "boto3.py": "own = 'mine'"})
+    assert runtime.value("", code=code, code_sha256="own-boto3") == "mine"
+
+
+def test_temporary_files_go_to_a_directory_that_ends_with_the_worker(runtime: Runtime) -> None:
+    source = """
+import os, tempfile
+def handler(event, context):
+    if event: os._exit(1)
+    return tempfile.mkstemp()[1]
+"""
+    path = runtime.value(source)
+    assert path.startswith(str(runtime.home / "lambda" / "tmp"))
+    assert os.path.exists(path)  # noqa: PTH110
+    runtime.error(source, True)
+    deadline = time.monotonic() + 5
+    while os.path.exists(path):  # noqa: PTH110
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
+def test_no_secret_is_on_a_command_line_and_nothing_private_is_readable_by_others(runtime: Runtime) -> None:
+    runtime.value(ECHO)
+    (worker,) = runtime.part.processes()
+    command = " ".join(psutil.Process(worker.pid).cmdline())
+    environment = psutil.Process(worker.pid).environ()
+    assert "SECRET" not in command
+    assert environment["AWS_LAMBDA_RUNTIME_API"].partition("/")[2] not in command
+    assert (runtime.home / "lambda").stat().st_mode & 0o077 == 0
+    assert (runtime.home / "logs" / "lambda-f.log").stat().st_mode & 0o077 == 0
+
+
+def test_calls_at_the_same_time_run_in_processes_of_their_own(runtime: Runtime) -> None:
+    source = "import os, time\ndef handler(event, context):\n    time.sleep(0.3)\n    return os.getpid()"
+    pids: list[int] = []
+    threads = [threading.Thread(target=lambda: pids.append(runtime.value(source))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(pids)) == 4
+    assert len(runtime.part.processes()) == 4
+
+
+def test_an_update_lets_a_running_call_finish_on_the_old_code(runtime: Runtime) -> None:
+    old = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'old'"
+    new = "def handler(event, context): return 'new'"
+    runtime.value(old, 0)
+    answers: list[str] = []
+    running = threading.Thread(target=lambda: answers.append(runtime.value(old, 0.5)))
+    running.start()
+    threading.Event().wait(0.1)
+    assert runtime.value(new) == "new"
+    assert answers == []
+    running.join()
+    assert answers == ["old"]
+    deadline = time.monotonic() + 5
+    while len(runtime.part.processes()) > 1:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    assert runtime.value(new) == "new"
+
+
+@pytest.mark.parametrize("name", ["python2.7", "python3.1", "nodejs22.x", ""])
+def test_a_runtime_this_machine_does_not_have_is_named(
+    make_runtime: Callable[[], Runtime], name: str
+) -> None:
+    kind, error = make_runtime().error(ECHO, runtime=name)
+    assert (kind, error["errorType"]) == ("init_error", "Runtime.InvalidRuntime")
+    assert name in error["errorMessage"]
+
+
+def test_code_that_is_no_zip_is_an_init_error(make_runtime: Callable[[], Runtime]) -> None:
+    kind, error = make_runtime().error("", code=b"no zip", code_sha256="bad")
+    assert (kind, error["errorType"]) == ("init_error", "Runtime.InvalidZipFile")
+
+
+def test_stop_ends_every_worker_at_once(make_runtime: Callable[[], Runtime]) -> None:
+    runtime = make_runtime()
+    source = "import time\ndef handler(event, context): time.sleep(60)"
+    results = []
+    call = threading.Thread(target=lambda: results.append(runtime.run(source, timeout_s=60)))
+    call.start()
+    deadline = time.monotonic() + 5
+    while "START" not in (runtime.log if (runtime.home / "logs").exists() else ""):
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    (worker,) = runtime.part.processes()
+    started = time.monotonic()
+    runtime.part.stop()
+    assert time.monotonic() - started < 2
+    assert not psutil.pid_exists(worker.pid)
+    call.join(5)
+    assert [result.kind for result in results] in (["crash"], ["init_error"])
+
+
+def test_asynchronous_calls_run_and_are_retried(make_runtime: Callable[[], Runtime]) -> None:
+    runtime = make_runtime()
+    marker = runtime.home / "calls"
+    source = f"""
+def handler(event, context):
+    with open({str(marker)!r}, "a") as calls: calls.write("x")
+    if open({str(marker)!r}).read() == "x": raise ValueError
+"""
+    runtime.part.run_later(a_function(source), b"{}")
+    deadline = time.monotonic() + 10
+    while not marker.exists() or marker.read_text() != "xx":
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+
+
+def test_the_runtime_is_the_one_of_this_python() -> None:
+    assert f"python{sys.version_info.major}.{sys.version_info.minor}" == RUNTIME
