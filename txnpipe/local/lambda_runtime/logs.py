@@ -118,7 +118,8 @@ class OutputPump:
         with self._lock:
             for fd in list(self._outputs):
                 self._read_all(fd)
-                self._close(fd)
+                if fd in self._outputs:  # not at its end: something that the worker started still holds it
+                    self._close(fd)
             self._selector.close()
             os.close(self._wake_read)
             os.close(self._wake_write)

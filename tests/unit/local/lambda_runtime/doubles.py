@@ -14,11 +14,11 @@ RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def zipped(files: dict[str, str | bytes]) -> bytes:
-    """A zip with these files."""
+    """A zip with these files; the same zip whenever it is made."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
 
 

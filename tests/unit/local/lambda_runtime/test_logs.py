@@ -78,3 +78,16 @@ def test_the_pump_reads_pipes_and_drain_reads_what_is_there(tmp_path: Path) -> N
     finally:
         pump.stop()
     assert (tmp_path / "f.log").read_bytes().count(b"x") == 300_000
+
+
+def test_the_pump_stops_with_pipes_that_ended_and_pipes_that_did_not(tmp_path: Path) -> None:
+    pump = OutputPump()
+    log = FunctionLog(tmp_path / "f.log")
+    pipes = [os.pipe() for _ in range(2)]
+    for read_end, write_end in pipes:
+        os.write(write_end, b"line\n")
+        pump.attach(read_end, WorkerOutput(log))
+    os.close(pipes[0][1])
+    pump.stop()
+    assert (tmp_path / "f.log").read_bytes() == b"line\nline\n"
+    os.close(pipes[1][1])
