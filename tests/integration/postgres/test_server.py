@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import psycopg2
 import pytest
 
-from txnpipe.local.postgres import database
+from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.local.postgres import binaries, database
 from txnpipe.local.postgres.binaries import server_account
 from txnpipe.local.postgres.server import PostgresServer
 from txnpipe.local.postgres.supervisor import Supervisor
+from txnpipe.local.redshift import temporary_credentials
 
 PASSWORD = "Adm1n'; DROP \\ \"x"
 
@@ -108,6 +112,83 @@ def test_files_are_for_nobody_else(server: PostgresServer, home: Path) -> None:
 def test_run_by_root_the_server_is_not_root(server: PostgresServer) -> None:
     started(server)
     assert psutil.Process(server.processes()[0].pid).uids().real == server_account().uid != 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+def test_programs_out_of_the_servers_reach_are_copied_to_the_home(
+    home: Path, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = binaries.find_installation()
+    closed = home / "closed"
+    package = found.bin.parent.parent
+    shutil.copytree(found.bin.parent, closed / package.name / "pg", symlinks=True)
+    shutil.copytree(package.with_name(f"{package.name}.libs"), closed / f"{package.name}.libs")
+    closed.chmod(0o700)
+    monkeypatch.setattr(binaries, "_candidates", lambda: [closed / package.name / "pg" / "bin"])
+    before = os.umask(0o077)  # as the daemon has it
+    try:
+        connect(started(server)).close()
+    finally:
+        os.umask(before)
+    program = Path(psutil.Process(server.processes()[0].pid).exe())
+    assert program.is_relative_to(home / "redshift")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+def test_a_home_out_of_the_servers_reach_is_an_error_with_a_fix(home: Path, server: PostgresServer) -> None:
+    home.chmod(0o700)
+    with pytest.raises(TxnpipeError) as raised:
+        server.start()
+    assert raised.value.exit_code is ExitCode.ENVIRONMENT
+    assert "TXNPIPE_HOME" in raised.value.fix
+
+
+def test_a_copy_of_a_running_server_holds_its_rows(home: Path, server: PostgresServer) -> None:
+    with connect(started(server)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE t AS SELECT 7 AS a")
+    connection.close()
+    server.copy_data(server.directory.parent / "copy")
+    copy = PostgresServer(server.directory.parent / "copy", home / "copy.log", name="copy", preferred_port=0)
+    try:
+        copy.start()
+        assert copy.port != server.port
+        with connect(copy) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT a FROM t")
+            assert cursor.fetchone() == (7,)
+        connection.close()
+    finally:
+        copy.remove()
+
+
+def test_temporary_credentials_act_as_the_user_until_they_expire(server: PostgresServer) -> None:
+    started(server)
+    now = datetime.now(UTC)
+    issued = temporary_credentials.issue(server, "admin", now, 900)
+    again = temporary_credentials.issue(server, "admin", now + timedelta(seconds=60), 900)
+    assert (issued.user, again.password) == ("IAM:admin", issued.password)
+    assert again.expires_at - issued.expires_at == timedelta(seconds=60)
+    with connect(server, issued.password, issued.user) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE made_by_admin (a int)")
+        cursor.execute("SELECT current_user, tableowner FROM pg_tables WHERE tablename = 'made_by_admin'")
+        assert cursor.fetchone() == ("admin", "admin")
+        cursor.execute("RESET ROLE")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("SET ROLE rdsdb")
+    connection.close()
+    later = temporary_credentials.issue(server, "admin", now + timedelta(hours=2), 900)
+    assert later.password != issued.password
+    temporary_credentials.issue(server, "admin", now - timedelta(days=1), 900)
+    with pytest.raises(temporary_credentials.NoSuchUserError):
+        temporary_credentials.issue(server, "nobody", now)
+    made = temporary_credentials.issue(server, "somebody", now, auto_create=True)
+    connect(server, made.password, made.user).close()
+
+
+def test_an_expired_password_is_refused(server: PostgresServer) -> None:
+    started(server)
+    issued = temporary_credentials.issue(server, "admin", datetime.now(UTC) - timedelta(hours=1), 900)
+    with pytest.raises(psycopg2.OperationalError, match="password"):
+        connect(server, issued.password, issued.user)
 
 
 def test_a_second_start_changes_nothing(server: PostgresServer) -> None:

@@ -101,14 +101,22 @@ def reachable_installation(installation: Installation, account: Account, copies:
     if not account.switch or _can_run(installation.bin, account):
         return installation
     copy = copies / f"postgresql-{installation.major}"
-    copied = Installation(copy / "bin", installation.major)
+    home = installation.bin.parent
+    # The programs find their libraries by the way from one to the other, which therefore stays the same.
+    copied = Installation(copy / home.parent.name / home.name / "bin", installation.major)
     with _COPYING:
         if not (copy / "complete").exists():
             shutil.rmtree(copy, ignore_errors=True)
-            copy.mkdir(mode=0o700, parents=True)
-            copy.chmod(0o755)  # whatever the umask says
-            for directory in ("bin", "lib", "share"):
-                shutil.copytree(installation.bin.parent / directory, copy / directory, symlinks=True)
+            for directory in (copy, copy / home.parent.name, copied.bin.parent):
+                directory.mkdir(mode=0o700, parents=True)
+                directory.chmod(0o755)  # whatever the umask says
+            for source, target in (
+                *((home / name, copied.bin.parent / name) for name in ("bin", "lib", "share")),
+                (home.parent.parent / f"{home.parent.name}.libs", copy / f"{home.parent.name}.libs"),
+                (home.parent / ".dylibs", copy / home.parent.name / ".dylibs"),
+            ):
+                if source.is_dir():
+                    shutil.copytree(source, target, symlinks=True)
             (copy / "complete").touch()
     if not _can_run(copied.bin, account):
         raise TxnpipeError(
