@@ -29,6 +29,7 @@ from txnpipe.local.flink.jvm import JobError
 from txnpipe.local.flink.machinery import Machinery, RunningJob
 from txnpipe.local.flink.runs import (
     allows_non_restored_state,
+    new_token,
     next_run,
     require,
     restore_point,
@@ -198,6 +199,13 @@ class Applications:
             # A start or update that was cut short is completed: the job comes up when it comes up.
             try:
                 job = self._machinery.prepare(application)
+                if status == "UPDATING":
+                    # The new version continues from what the one before had reached.
+                    state = str(job.newest_state() or "")
+                    allow = allows_non_restored_state(application.run_configuration)
+                    application.run = next_run(application, state, allow)
+                    self._store.save(application)
+                    job = self._machinery.prepare(application)
             except CodeError as error:
                 self._end(application, operation, "READY", str(error))
                 return
@@ -229,7 +237,7 @@ class Applications:
         with self.lock:
             job = self._jobs.get((application.region, application.name))
         if job and not force and configurations.snapshots_enabled(application.version.configuration):
-            error = self._stop_with_snapshot(application, job)
+            error = self._stop_with_snapshot(application, job, "stop")
         elif job:
             job.kill()
         self._last(application, "FORCE_STOPPING" if force else "STOPPING", began)
@@ -248,10 +256,11 @@ class Applications:
         if job:
             # A job that cannot write a savepoint now (it is failing, perhaps because of what this update
             # mends) is followed up from its newest checkpoint.
-            try:
-                state = job.stop_with_savepoint(self._savepoints(application))
-            except JobError as reason:
-                log.warning("%s: updating from a checkpoint: %s", application.name, reason)
+            error = self._stop_with_snapshot(application, job, "update")
+            if error is None:
+                state = Path(application.snapshots[-1].path)
+            else:
+                log.warning("%s: updating from a checkpoint: %s", application.name, error)
                 job.kill()
                 state = job.newest_state()
         with self.lock:
@@ -313,9 +322,10 @@ class Applications:
             if (application.region, application.name) in self._applications:
                 self._store.save(application)
 
-    def _stop_with_snapshot(self, application: Application, job: RunningJob) -> str | None:
+    def _stop_with_snapshot(self, application: Application, job: RunningJob, why: str) -> str | None:
+        """Stops the job with a snapshot named after the reason. Returns why it went on, or None."""
         with self.lock:
-            name = f"txnpipe-stop-{int(self._machinery.clock())}-{application.serial}"
+            name = f"{why}-{int(self._machinery.clock())}-{application.serial}"
             snapshot = self._new_snapshot(application, name)
         try:
             path = job.stop_with_savepoint(self._savepoints(application))
@@ -386,8 +396,3 @@ class Applications:
 
     def _savepoints(self, application: Application) -> Path:
         return self._store.directory(application.region, application.name) / "snapshots"
-
-
-def new_token() -> str:
-    """A ConditionalToken."""
-    return secrets.token_urlsafe(24)

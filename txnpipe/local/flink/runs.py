@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,3 +65,8 @@ def rolled_back(current: Version, target: Version, now: float) -> Version:
         rolled_back_from=current.number,
         rolled_back_to=target.number,
     )
+
+
+def new_token() -> str:
+    """A ConditionalToken."""
+    return secrets.token_urlsafe(24)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from txnpipe.local.flink import configuration as configurations
-from txnpipe.local.flink.applications import Applications, new_token
+from txnpipe.local.flink.applications import Applications
 from txnpipe.local.flink.code import CodeError
 from txnpipe.local.flink.describe import (
     application_detail,
@@ -29,7 +29,7 @@ from txnpipe.local.flink.preconditions import (
     with_tags,
 )
 from txnpipe.local.flink.requests import operation_names, validate
-from txnpipe.local.flink.runs import rolled_back
+from txnpipe.local.flink.runs import new_token, rolled_back
 from txnpipe.local.flink.state import Application, Snapshot, Version
 from txnpipe.local.part import ACCOUNT
 from txnpipe.local.service import Request, Response, ServiceError
