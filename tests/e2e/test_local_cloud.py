@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -224,6 +225,17 @@ def test_stop_ends_what_a_killed_daemon_left_behind(new_cloud: NewCloud) -> None
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
+
+
+def test_a_daemon_that_hangs_is_killed_by_stop_together_with_what_it_started(new_cloud: NewCloud) -> None:
+    cloud = new_cloud()
+    cloud.start()
+    os.kill(cloud.running.pid, signal.SIGSTOP)
+
+    assert client.stop(cloud.home, deadline_s=0.5)
+
+    assert not runtime.is_locked(cloud.home)
+    cloud.client("s3").list_buckets()
 
 
 def test_a_taken_port_is_replaced_and_the_replacement_is_kept(new_cloud: NewCloud) -> None:

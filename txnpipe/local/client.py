@@ -161,21 +161,44 @@ def stop(
 
     A daemon that does not stop in time is killed, and so is whatever a killed one left behind.
     """
-    record = runtime.read(home)
+    record = _record_of_living(home, sleep)
     if record is not None:
-        os.kill(record.pid, signal.SIGTERM)
-        deadline = time.monotonic() + deadline_s
-        while runtime.is_locked(home) and time.monotonic() < deadline:
-            sleep(_POLL_S)
-        if runtime.is_locked(home):
-            os.kill(record.pid, signal.SIGKILL)
-            while runtime.is_locked(home):
-                sleep(_POLL_S)
+        _signal(record.pid, signal.SIGTERM)
+        if not _wait_unlocked(home, deadline_s, sleep):
+            _signal(record.pid, signal.SIGKILL)
+            _wait_unlocked(home, deadline_s, sleep)
     if not home.processes_file.exists():
         return record is not None
     from txnpipe.local import leftovers
 
     return bool(leftovers.end(home)) or record is not None
+
+
+def _record_of_living(home: Home, sleep: Callable[[float], None]) -> Runtime | None:
+    """The living daemon's record, waiting a moment for one that has just begun; None where none lives."""
+    deadline = time.monotonic() + PING_TIMEOUT_S
+    while runtime.is_locked(home):
+        record = runtime.read(home)
+        if record is not None or time.monotonic() > deadline:
+            return record
+        sleep(_POLL_S)
+    return None
+
+
+def _wait_unlocked(home: Home, deadline_s: float, sleep: Callable[[float], None]) -> bool:
+    deadline = time.monotonic() + deadline_s
+    while runtime.is_locked(home):
+        if time.monotonic() > deadline:
+            return False
+        sleep(_POLL_S)
+    return True
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
 
 
 def _start(home: Home, options: Options) -> LocalCloud:
@@ -198,7 +221,7 @@ def _start(home: Home, options: Options) -> LocalCloud:
         time.sleep(_POLL_S)
     raise TxnpipeError(
         f"Waited {START_DEADLINE_S:.0f} s for the local cloud to be ready, in vain.",
-        f"Look into {home.daemon_log}, then run the same command again.",
+        f"Look into {home.daemon_log}, run txnpipe local stop, then the same command again.",
         ExitCode.TIMEOUT,
         details=_last_lines(home.daemon_log),
     )
@@ -229,6 +252,8 @@ def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     # The daemon has many threads; without a bound each gets a heap of its own.
     environment["MALLOC_ARENA_MAX"] = "2"
+    # A function's zip passes through it once: what was large goes back to the system when it is freed.
+    environment["MALLOC_MMAP_THRESHOLD_"] = "1048576"
     package_parent = Path(__file__).parents[2]
     if package_parent.name not in ("site-packages", "dist-packages"):
         # A source checkout that runs without being installed is found by nobody but its own directory.

@@ -243,6 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lock = runtime.Lock(home)
         if not _acquire(lock, home):
             return ExitCode.OK
+        # What a killed predecessor said of itself must not be taken for what this one says.
+        home.runtime_file.unlink(missing_ok=True)
         home.failure_file.unlink(missing_ok=True)
         daemon = Daemon(home, Options(not given.no_limits, given.api_port, given.flink_heap_mb))
         signal.signal(signal.SIGTERM, daemon.request_stop)

@@ -65,6 +65,19 @@ def test_a_long_poll_waits_in_one_place() -> None:
     assert "sleep" not in source(SQSBackend.receive_message)
 
 
+def test_a_queue_counts_its_messages_as_we_do() -> None:
+    from moto.sqs.models import Message, Queue
+
+    def getter(owner: type, name: str) -> str:
+        return source(vars(owner)[name].fget)
+
+    assert "if message.visible and not message.delayed" in getter(Queue, "messages")
+    assert "current_time > self.visible_at" in getter(Message, "visible")
+    assert "current_time < self.delayed_until" in getter(Message, "delayed")
+    assert "if m.delayed" in getter(Queue, "approximate_number_of_messages_delayed")
+    assert "if not m.visible" in getter(Queue, "approximate_number_of_messages_not_visible")
+
+
 def test_a_queues_mapping_runs_its_function_in_one_place() -> None:
     from moto.awslambda.models import LambdaBackend
     from moto.sqs.models import Queue
