@@ -23,6 +23,9 @@ from txnpipe.local.redshift.transitions import Latencies, Transitions
 
 _log = logging.getLogger(__name__)
 
+RETRY_S = 10.0
+"""A cluster whose database could not be started (a full disk, say) is tried again after so long."""
+
 RUNNING = frozenset({"available", "modifying"})
 """States in which a cluster takes connections."""
 
@@ -39,7 +42,9 @@ class Clusters:
         transitions: Transitions,
         latencies: Latencies,
         moto_state: Callable[[], AbstractContextManager[Any]],
+        retry_s: float = RETRY_S,
     ) -> None:
+        self._retry_s = retry_s
         self._instances = instances
         self._transitions = transitions
         self._latencies = latencies
@@ -177,9 +182,21 @@ class Clusters:
         except (TxnpipeError, OSError) as error:
             _log.error("cluster %s cannot run: %s", cluster.cluster_identifier, error)
             self._set(cluster, "hardware-failure")
+            # In a queue of its own, so that nobody who deletes the cluster has to wait for it.
+            self._transitions.begin(
+                f"{cluster.instance_name} again", self._retry_s, lambda: self._try_again(cluster)
+            )
             return
         cluster.port = port
         self._set(cluster, "available")
+
+    def _try_again(self, cluster: Any) -> None:
+        if cluster.status == "hardware-failure":
+            self._transitions.begin(cluster.instance_name, 0, lambda: self._retried(cluster))
+
+    def _retried(self, cluster: Any) -> None:
+        if cluster.status == "hardware-failure":
+            self._create(cluster)
 
     def _pause(self, cluster: Any) -> None:
         self._instances.stop(cluster.instance_name)
