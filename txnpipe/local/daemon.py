@@ -31,6 +31,7 @@ from txnpipe.local.control import ControlService
 from txnpipe.local.files import write_json
 from txnpipe.local.guard import Guard
 from txnpipe.local.home import Home, unusable
+from txnpipe.local.log_files import bound_log
 from txnpipe.local.part import ACCOUNT, LocalContext, Part
 from txnpipe.local.parts import build_parts
 from txnpipe.local.runtime import Options, Runtime
@@ -90,6 +91,7 @@ class Daemon:
             log.info("ready on %s", self._runtime.endpoint_url)
             while not self._stopping.wait(TICK_S):
                 self._note_processes()
+                bound_log(self._home.daemon_log)
         finally:
             self._stop(listening)
 
@@ -226,6 +228,7 @@ def _prepare_process(home: Home) -> None:
     )
     for noisy in ("waitress", "botocore", "werkzeug"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

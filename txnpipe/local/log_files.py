@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +13,15 @@ from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local.home import Home
 
 _POLL_S = 0.2
+LARGEST_LOG = 5_000_000
+"""Bytes of one log; one before it is kept."""
+
+
+def bound_log(path: Path, largest: int = LARGEST_LOG) -> None:
+    """Moves a log that has grown too long to NAME.log.1. Its writer appends, and goes on in the same file."""
+    if path.exists() and path.stat().st_size > largest:
+        shutil.copyfile(path, path.with_name(path.name + ".1"))
+        os.truncate(path, 0)
 
 
 def find_logs(home: Home, part: str) -> list[Path]:

@@ -95,6 +95,39 @@ def test_a_subscription_publishes_and_signs_where_we_think() -> None:
     assert "self.sent_notifications.append" in source(Topic.publish)
 
 
+def test_web_endpoints_are_posted_to_after_the_answer_and_again_if_they_fail() -> None:
+    shown = run(
+        """
+        import http.server, threading, time
+        from txnpipe.local.moto_control_plane import hooks
+        from moto.sns.models import sns_backends
+        hooks._DELIVERY_PAUSE_S = 0.01
+        got, done = [], threading.Event()
+
+        class Endpoint(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["Message"])
+                self.send_response(500 if len(got) == 1 else 200)
+                self.end_headers()
+                if len(got) == 2:
+                    done.set()
+            def log_message(self, *_):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Endpoint)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sns = sns_backends[ACCOUNT]["us-east-1"]
+        topic = sns.create_topic("t")
+        sns.subscribe(topic.arn, f"http://127.0.0.1:{server.server_port}/", "http")
+        sns.publish("hello", topic.arn)
+        done.wait(20)
+        show(got=got)
+        """
+    )
+
+    assert shown == {"got": ["hello", "hello"]}
+
+
 def test_the_tagging_service_asks_for_backends_in_one_place() -> None:
     import moto.resourcegroupstaggingapi.models as models
     from moto.core.resource_tagging import TaggedResource, iter_taggable_backends

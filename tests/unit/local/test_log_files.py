@@ -8,7 +8,7 @@ import pytest
 
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local.home import Home
-from txnpipe.local.log_files import find_logs, follow_logs, last_lines
+from txnpipe.local.log_files import bound_log, find_logs, follow_logs, last_lines
 
 
 @pytest.fixture
@@ -42,6 +42,18 @@ def test_the_last_lines_are_the_last(home: Home) -> None:
     assert last_lines(path, 1) == ["daemon 2"]
     assert last_lines(path, 0) == []
     assert last_lines(path, 9) == ["daemon 1", "daemon 2"]
+
+
+def test_a_log_is_bounded_while_its_writer_goes_on(home: Home) -> None:
+    path = home.logs / "daemon.log"
+    with path.open("a") as writer:
+        bound_log(path, largest=10_000)
+        assert path.read_text() == "daemon 1\ndaemon 2\n"
+        bound_log(path, largest=5)
+        writer.write("daemon 3\n")
+
+    assert path.read_text() == "daemon 3\n"
+    assert (home.logs / "daemon.log.1").read_text() == "daemon 1\ndaemon 2\n"
 
 
 def test_following_gives_whole_new_lines_and_survives_a_rotation(home: Home) -> None:

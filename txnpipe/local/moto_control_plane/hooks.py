@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ _DELIVERY_TIMEOUT_S = 15.0
 _DELIVERY_ATTEMPTS = 3
 """SNS's default policy: three retries with 20 s between them; here the first attempt and two retries."""
 _DELIVERY_PAUSE_S = 5.0
+"""Between attempts."""
 
 
 def replace(owner: Any, name: str, value: Any) -> Any:
@@ -145,8 +147,14 @@ def _count_messages_at_one_moment() -> None:
 
 def _deliver_to_web_endpoints_later() -> None:
     """moto posts to a topic's HTTP endpoints inside Publish, and fails with them. SNS does it afterwards."""
+    import moto.sns.models
+    import requests
     from moto.sns.models import Subscription
 
+    def post(url: str, **options: Any) -> None:
+        requests.post(url, timeout=_DELIVERY_TIMEOUT_S, **options).raise_for_status()
+
+    replace(moto.sns.models, "requests", types.SimpleNamespace(post=post))
     publish = Subscription.publish
     deliveries = _Deliveries()
 

@@ -161,7 +161,9 @@ class LateSaver:
         self._thread.start()
 
     def stop(self) -> None:
-        """Saves what is left and ends."""
+        """Saves what is left and ends. Where nothing was started, nothing is written over what is saved."""
+        if not self._thread.is_alive():
+            return
         self._stopping.set()
         self._thread.join()
         self.save_now()
