@@ -153,6 +153,8 @@ def env(
     eval "$(txnpipe local env)"
 
     txnpipe local env --shell fish | source
+
+    Version 1 of the AWS CLI asks no variable where SQS is: aws sqs ... --endpoint-url "$AWS_ENDPOINT_URL"
     """
     import msgspec
 
