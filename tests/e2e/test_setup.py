@@ -25,8 +25,9 @@ BUCKET = f"txnpipe-{PIPELINE}-{ACCOUNT}-{REGION}"
 def run_json(cloud: Cloud, *arguments: str, code: int = 0) -> dict[str, Any]:
     """Runs a command of this module's pipeline with --json and returns its document."""
     result = cloud.run(*arguments, "--pipeline", PIPELINE, "--json")
-    assert result.returncode == code, result.stdout + result.stderr
     document: dict[str, Any] = json.loads(result.stdout)
+    work = [change for change in document.get("changes", []) if change["action"] != "unchanged"]
+    assert result.returncode == code, f"{result.stderr}\n{work}"
     return document
 
 
