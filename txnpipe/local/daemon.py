@@ -90,8 +90,7 @@ class Daemon:
             self._publish("ready")
             log.info("ready on %s", self._runtime.endpoint_url)
             while not self._stopping.wait(TICK_S):
-                self._note_processes()
-                bound_log(self._home.daemon_log)
+                self._keep_house()
         finally:
             self._stop(listening)
 
@@ -150,6 +149,14 @@ class Daemon:
         self._runtime = replace(self._runtime, state=state)
         runtime.write(self._home, self._runtime)
 
+    def _keep_house(self) -> None:
+        """What is done every second. A full disk must not end the daemon: the next round tries again."""
+        try:
+            self._note_processes()
+            bound_log(self._home.daemon_log)
+        except OSError as error:
+            log.warning("the home cannot be written: %s", error)
+
     def _note_processes(self) -> None:
         owned = [process for part in self._parts for process in part.processes()]
         if owned != self._noted:
@@ -157,19 +164,24 @@ class Daemon:
             self._noted = owned
 
     def _stop(self, listening: Listening) -> None:
-        self._publish("stopping")
+        """Stops everything, in order; what fails on the way keeps nothing else from being stopped."""
+        _attempt("say that it stops", lambda: self._publish("stopping"))
         for part in reversed(self._parts):
             began = time.monotonic()
-            try:
-                part.stop()
-            except Exception:  # the others must be stopped all the same
-                log.exception("%s did not stop in order", part.name)
+            _attempt(f"stop {part.name}", part.stop)
             log.info("%s stopped in %.2f s", part.name, time.monotonic() - began)
-        listening.stop()
-        self._moto.stop()
-        leftovers.end(self._home)
-        self._home.runtime_file.unlink(missing_ok=True)
+        _attempt("stop the API server", listening.stop)
+        _attempt("save the control plane's state", self._moto.stop)
+        _attempt("end what is left", lambda: leftovers.end(self._home))
+        _attempt("remove the runtime file", lambda: self._home.runtime_file.unlink(missing_ok=True))
         log.info("stopped")
+
+
+def _attempt(what: str, action: Callable[[], object]) -> None:
+    try:
+        action()
+    except Exception:  # each step of stopping stands for itself
+        log.exception("could not %s", what)
 
 
 def _clients(endpoint_url: str, keys: credentials.LocalCredentials) -> Callable[[str, str], Any]:
