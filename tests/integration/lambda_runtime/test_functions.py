@@ -330,3 +330,8 @@ def handler(event, context):
 
 def test_the_runtime_is_the_one_of_this_python() -> None:
     assert f"python{sys.version_info.major}.{sys.version_info.minor}" == RUNTIME
+
+
+def test_layers_are_refused_by_name(make_runtime: Callable[[], Runtime]) -> None:
+    kind, error = make_runtime().error(ECHO, layers=("arn:aws:lambda:us-east-1:0:layer:l:1",))
+    assert (kind, error["errorType"]) == ("init_error", "Runtime.LayersUnsupported")

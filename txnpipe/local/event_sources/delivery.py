@@ -11,9 +11,10 @@ What the rules are (AWS documentation, "Using Lambda with Kinesis", unless said 
 | fails otherwise | a retry is spent; without one left the records are discarded |
 | does not run (throttled, no such function) | tried again; no retry is spent |
 
-Before every invocation, records older than MaximumRecordAgeInSeconds are discarded. Discarded records go to
-the on-failure destination. Unlike Lambda, which drops them when the destination refuses, this waits for it.
-With bisecting, a report of failed items splits the batch at the lowest one instead of in the middle.
+Before every invocation, records older than MaximumRecordAgeInSeconds, and records that the stream itself no
+longer keeps, are discarded. Discarded records go to the on-failure destination. Unlike Lambda, which drops
+them when the destination refuses, this waits for it. With bisecting, a report of failed items splits the
+batch at the lowest one instead of in the middle.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from txnpipe.local.service import ServiceError
 BASE_PAUSE_S = 0.1
 MAX_PAUSE_S = 5.0
 """A pause between tries doubles from BASE_PAUSE_S to this. Lambda's own grows to minutes."""
+
+SHORTEST_RETENTION_S = 24 * 3600
+"""No stream drops a record that is younger (Kinesis: 24 hours at least)."""
 
 Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 
@@ -74,7 +78,7 @@ class Surroundings:
     invoke: runs the function; ServiceError: it did not run. discard: hands records to the on-failure
     destination, raises DestinationError. checkpoint: everything up to this sequence number is done.
     clock: epoch seconds. random: 0..1. pause: waits that many seconds, less if stopped. stopped: whether the
-    mapping is being stopped or changed.
+    mapping is being stopped or changed. expired: whether the stream no longer keeps a record.
     """
 
     invoke: Callable[[bytes], Result]
@@ -84,6 +88,7 @@ class Surroundings:
     random: Callable[[], float]
     pause: Callable[[float], object]
     stopped: Callable[[], bool]
+    expired: Callable[[Record], bool]
 
 
 @dataclass(frozen=True)
@@ -166,14 +171,14 @@ class _Delivery:
         return True
 
     def _expired(self, records: Sequence[Record]) -> int:
-        if self._mapping.max_record_age_s < 0:
-            return 0
-        oldest_allowed = self._world.clock() - self._mapping.max_record_age_s
-        # Records of a shard arrive in order, so the expired ones are the first ones.
-        return next(
-            (index for index, record in enumerate(records) if record.arrived_at >= oldest_allowed),
-            len(records),
-        )
+        """How many of the first records are too old. Records arrive in order, so the others are not."""
+        now, longest = self._world.clock(), self._mapping.max_record_age_s
+        for index, record in enumerate(records):
+            age = now - record.arrived_at
+            beyond_its_age = 0 <= longest < age
+            if not beyond_its_age and (age < SHORTEST_RETENTION_S or not self._world.expired(record)):
+                return index
+        return len(records)
 
     def _try(self, piece: _Piece) -> bool:
         """One invocation and what follows from it. False: stopped."""

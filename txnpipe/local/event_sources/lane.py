@@ -102,6 +102,11 @@ class Outside:
     random: Callable[[], float] = random.random
 
 
+def sequence_order(sequence_number: str) -> tuple[int, str]:
+    """Sort key of sequence numbers: they are numbers without leading zeros."""
+    return len(sequence_number), sequence_number
+
+
 def lane_of(partition_key: str, lanes: int) -> int:
     """The lane of a partition key."""
     return zlib.crc32(partition_key.encode()) % lanes
@@ -145,6 +150,7 @@ class Lane:
             random=outside.random,
             pause=stop.wait,
             stopped=stop.is_set,
+            expired=self._has_expired,
         )
 
     def run(self) -> None:
@@ -249,6 +255,14 @@ class Lane:
             return self._outside.role_of(self._mapping.function_arn, self._mapping.region)
         except ServiceError:
             return ""  # no such function: the invocation will say so
+
+    def _has_expired(self, record: Record) -> bool:
+        """Whether the first record that the stream still has after the checkpoint comes after this one."""
+        page = self._outside.engine.read(
+            self._mapping.source_arn, self.shard_id, after=self.position, limit=1, max_bytes=1
+        )
+        first = page.records[0].sequence_number if page.records else None
+        return first is None or sequence_order(first) > sequence_order(record.sequence_number)
 
     def _pass_over_trimmed(self) -> None:
         """Moves on where the shard's records beyond `scanned` have expired before they were read."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from txnpipe.local.event_sources.counters import Tally
-from txnpipe.local.event_sources.lane import Engine, Lane, Outside
+from txnpipe.local.event_sources.lane import Engine, Lane, Outside, sequence_order
 from txnpipe.local.event_sources.mapping import Mapping
 from txnpipe.local.event_sources.store import ShardRow
 from txnpipe.local.service import ServiceError
@@ -172,11 +172,6 @@ class MappingPoller:
             thread.join()
         if not self._stop.is_set():
             self._stop_lanes = threading.Event()
-
-
-def sequence_order(sequence_number: str) -> tuple[int, str]:
-    """Sort key of sequence numbers: they are numbers without leading zeros."""
-    return len(sequence_number), sequence_number
 
 
 def _is_another(row: ShardRow | None, shard: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from txnpipe.local.lambda_runtime.functions import FunctionSpec
@@ -23,7 +24,11 @@ def worker_environment(
     api: what AWS_LAMBDA_RUNTIME_API names, "HOST:PORT/SECRET".
     """
     defaults = {
+        # Lambda has no such files and no instance metadata; this machine's user may have them.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": context.endpoint_url,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "LANG": "en_US.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PYTHONIOENCODING": "utf-8",

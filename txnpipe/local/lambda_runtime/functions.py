@@ -30,6 +30,7 @@ class FunctionSpec:
     memory_mb: int
     environment: tuple[tuple[str, str], ...]
     role: str
+    layers: tuple[str, ...] = ()
     reserved_concurrency: int | None = field(default=None, compare=False)
     code: bytes = field(default=b"", compare=False, repr=False)
 
@@ -78,6 +79,7 @@ def spec_of(function: Any) -> FunctionSpec:
         memory_mb=int(function.memory_size),
         environment=tuple(sorted((function.environment_vars or {}).items())),
         role=function.role,
+        layers=tuple(layer["Arn"] for layer in function.layers),
         reserved_concurrency=None if reserved is None else int(reserved),
         code=function.code_bytes if function.package_type == "Zip" else b"",
     )

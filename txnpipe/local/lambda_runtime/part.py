@@ -118,6 +118,11 @@ class LambdaPart:
         api = self._api
         if api is None:
             raise CannotRunError("Runtime.ExitError", "The local cloud is stopping.")
+        if spec.layers:
+            raise CannotRunError(
+                "Runtime.LayersUnsupported",
+                "The local cloud runs functions without layers: put their content into the function's zip.",
+            )
         python = find_python(spec.runtime)
         if python is None:
             raise CannotRunError(

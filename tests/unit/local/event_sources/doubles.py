@@ -73,6 +73,7 @@ class World:
     destination_refusals: int = 0
     stop_after_pauses: int | None = None
     is_stopped: bool = False
+    oldest_kept: int = 0
 
     @property
     def surroundings(self) -> Surroundings:
@@ -84,6 +85,7 @@ class World:
             random=lambda: 1.0,
             pause=self._pause,
             stopped=lambda: self.is_stopped,
+            expired=lambda record: int(record.sequence_number) < self.oldest_kept,
         )
 
     def _invoke(self, payload: bytes) -> InvokeResult:

@@ -254,3 +254,21 @@ def test_counters_tell_what_happened() -> None:
     deliver(records(2), a_mapping(bisect=True, max_retries=0), tally, world.surroundings)
     assert (tally.records, tally.batches, tally.failures, tally.discarded) == (1, 1, 2, 1)
     assert tally.last_result == "PROBLEM: Function call failed"
+
+
+DAY_S = 24 * 3600
+
+
+def test_a_record_that_the_stream_no_longer_keeps_is_given_up() -> None:
+    world = World(failing_while({1}), oldest_kept=2)
+    batch = [*records(1, arrived_at=NOW - DAY_S - 1), *records(1, first=2)]
+    assert deliver(batch, a_mapping(), Tally(), world.surroundings)
+    assert world.discarded[0].condition == "RecordAgeExceeded"
+    assert world.events == [[2]]
+
+
+def test_without_limits_a_failing_record_is_tried_as_long_as_the_stream_keeps_it() -> None:
+    world = World(failing_while({1}), stop_after_pauses=1000, oldest_kept=1)
+    assert not deliver(records(1, arrived_at=NOW - 2 * DAY_S), a_mapping(), Tally(), world.surroundings)
+    assert len(world.events) == 1000
+    assert world.discarded == []

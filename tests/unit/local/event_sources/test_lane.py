@@ -258,3 +258,20 @@ def test_the_event_is_lambdas(bench: Bench) -> None:
         "awsRegion": "us-east-1",
         "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/orders",
     }
+
+
+def test_a_batch_that_the_stream_has_dropped_meanwhile_is_given_up(bench: Bench) -> None:
+    first, second = bench.engine.put(), bench.engine.put()
+
+    def answer(numbers: list[int]) -> Any:
+        if first in numbers and bench.engine.stream is not None:
+            bench.engine.clock.now += 25 * 3600
+            del bench.engine.stream[SHARD].records[0]
+            return ERROR
+        return OK
+
+    bench.function.answer = answer
+    bench.lane().step()
+    assert bench.function.events == [[first, second], [second]]
+    (discard,) = bench.discards
+    assert [record.sequence_number for record in discard.records] == [str(first)]

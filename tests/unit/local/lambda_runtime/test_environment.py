@@ -60,3 +60,8 @@ def test_nothing_of_the_daemons_environment_is_there(monkeypatch: pytest.MonkeyP
     for name in ("HOME", "AWS_PROFILE", "AWS_SESSION_TOKEN", "PYTHONPATH", "VIRTUAL_ENV", "SECRET_OF_DAEMON"):
         monkeypatch.setenv(name, "daemon")
     assert "daemon" not in environment().values()
+
+
+def test_the_users_own_aws_configuration_is_out_of_reach() -> None:
+    found = environment()
+    assert found["AWS_CONFIG_FILE"] == found["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
