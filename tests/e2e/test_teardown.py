@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import signal
 import subprocess
 import sys
 
 from tests.e2e.conftest import REGION, Cloud
 from txnpipe.local.part import ACCOUNT
+from txnpipe.target import STAND_IN_CONNECTOR
 
 PIPELINE = "passing"
 
@@ -21,28 +23,17 @@ def test_teardown_of_nothing_says_so_in_a_sentence_with_a_fix(cloud: Cloud) -> N
     assert cloud.run("status", "--pipeline", "never-made").returncode == 3
 
 
-def test_a_wrong_name_is_refused_and_changes_nothing(cloud: Cloud) -> None:
-    result = cloud.run("setup", "--pipeline", PIPELINE)
-    assert result.returncode == 0, result.stderr
-    try:
-        refused = cloud.run("teardown", "--pipeline", PIPELINE, "--confirm", "other")
-        assert refused.returncode == 9
-        planned = json.loads(cloud.run("plan", "--pipeline", PIPELINE, "--json").stdout)
-        assert planned["counts"] == {"unchanged": 24}
-    finally:
-        assert cloud.run("teardown", "--pipeline", PIPELINE).returncode == 0
-
-
-def test_teardown_removes_everything_and_setup_works_again(cloud: Cloud) -> None:
+def test_teardown_removes_everything_but_not_under_a_wrong_name(cloud: Cloud) -> None:
     processes = {process.name() for process in cloud.processes()}
-    for _ in range(2):
-        assert cloud.run("setup", "--pipeline", PIPELINE).returncode == 0
-        assert len(cloud.processes()) > 1
-        removed = cloud.run("teardown", "--pipeline", PIPELINE, "--json")
-        assert removed.returncode == 0, removed.stderr
-        document = json.loads(removed.stdout)
-        assert document["leftovers"] == []
-        assert len(document["removed"]) == 21
+    assert cloud.run("setup", "--pipeline", PIPELINE).returncode == 0
+    assert cloud.run("teardown", "--pipeline", PIPELINE, "--confirm", "other").returncode == 9
+    planned = json.loads(cloud.run("plan", "--pipeline", PIPELINE, "--json").stdout)
+    assert planned["counts"] == {"unchanged": 24}
+    removed = cloud.run("teardown", "--pipeline", PIPELINE, "--json")
+    assert removed.returncode == 0, removed.stderr
+    document = json.loads(removed.stdout)
+    assert document["leftovers"] == []
+    assert len(document["removed"]) == 21
     _nothing_is_left(cloud)
     assert {process.name() for process in cloud.processes()} <= processes
 
@@ -72,7 +63,9 @@ def _nothing_is_left(cloud: Cloud) -> None:
     assert f"txnpipe-{PIPELINE}-{ACCOUNT}-{REGION}" not in buckets
 
 
-def test_a_killed_teardown_is_finished_by_the_same_command(cloud: Cloud) -> None:
+def test_after_a_teardown_setup_works_again_and_a_killed_teardown_is_finished_by_the_same_command(
+    cloud: Cloud,
+) -> None:
     assert cloud.run("setup", "--pipeline", PIPELINE).returncode == 0
     process = subprocess.Popen(
         [sys.executable, "-m", "txnpipe", "teardown", "--pipeline", PIPELINE],
@@ -95,3 +88,42 @@ def test_a_killed_teardown_is_finished_by_the_same_command(cloud: Cloud) -> None
     assert again.returncode == 0, again.stderr
     _nothing_is_left(cloud)
     assert cloud.run("teardown", "--pipeline", PIPELINE).returncode == 3
+
+
+def test_on_aws_without_a_terminal_setup_needs_yes_and_teardown_the_name(cloud: Cloud) -> None:
+    """The target aws with an endpoint that the configuration names: the local cloud stands in."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    architecture = "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
+    settings = {
+        "target": "aws",
+        "pipeline": "account",
+        "aws": {"endpoint_url": cloud.endpoint_url},
+        "functions": {"python": version, "architecture": architecture},
+        "analytics": {"connector_jar": str(STAND_IN_CONNECTOR)},
+    }
+    file = cloud.work / "aws.yaml"
+    file.write_text(json.dumps(settings))
+    keys = {
+        "AWS_ACCESS_KEY_ID": cloud.running.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": cloud.running.secret_access_key,
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return cloud.run(*arguments, "--config", str(file), environment=keys)
+
+    refused = run("setup")
+    assert refused.returncode == 9
+    assert "--yes" in refused.stderr
+    assert run("teardown").returncode == 3, "nothing was made"
+    made = run("setup", "--yes")
+    assert made.returncode == 0, made.stderr
+    refused = run("teardown")
+    assert refused.returncode == 9
+    assert "--confirm account" in refused.stderr
+    assert json.loads(run("plan", "--json").stdout)["counts"] == {"unchanged": 24}
+    removed = run("teardown", "--confirm", "account")
+    assert removed.returncode == 0, removed.stderr
+    snapshots = cloud.client("redshift").describe_cluster_snapshots()["Snapshots"]
+    final = [item for item in snapshots if item["ClusterIdentifier"] == "account-transaction-warehouse"]
+    assert len(final) == 1
+    cloud.client("redshift").delete_cluster_snapshot(SnapshotIdentifier=final[0]["SnapshotIdentifier"])

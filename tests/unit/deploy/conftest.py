@@ -15,6 +15,8 @@ from tests.unit.deploy.remote import MIGRATIONS, Migration, Remote, WarehouseDou
 @pytest.fixture
 def new_remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Remote]]:
     """Makes empty accounts; each forgets the one before."""
+    # moto makes some hundred machine images for each new account, which takes longer than a setup.
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     mocks: list[Any] = []
 
     def make() -> Remote:
