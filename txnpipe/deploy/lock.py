@@ -112,7 +112,8 @@ class SetupLock:
 
     def check(self) -> None:
         """Raises CONFLICT if somebody holds the lock now. Only reads."""
-        found = self._read()
+        with translated("look at the setup lock in", self._bucket):
+            found = self._read()
         if found and not self._is_stale(found[0]):
             raise self._conflict(found[0])
 
@@ -133,7 +134,10 @@ class SetupLock:
         self._released.set()
         if self._thread:
             self._thread.join(timeout=5)
-        self.release()
+        try:
+            self.release()
+        except Exception as failure:  # noqa: BLE001 - must not hide how the work itself ended; the lease ends it
+            _log.warning("could not give the setup lock back: %s", failure)
 
     def acquire(self) -> None:
         """Takes the lock, or takes over a stale one. Raises CONFLICT that says who holds it."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 from txnpipe.resources.analytics_code import code_key
 from txnpipe.resources.difference import Difference
+from txnpipe.resources.new_roles import once_role_is_known
 from txnpipe.resources.policies import bucket_arn
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_gone, wait_ready
 
@@ -117,17 +118,21 @@ class AnalyticsApp:
     def create(self, desired: AnalyticsAppState) -> None:
         """See Resource. Created is not started."""
         analytics = self.cloud.client("kinesisanalyticsv2")
-        # In use: made meanwhile, or by a call whose answer was lost; reading it tells whose it is.
-        with suppress(analytics.exceptions.ResourceInUseException):
-            analytics.create_application(
-                ApplicationName=self.name,
-                ApplicationDescription=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
-                RuntimeEnvironment=desired.runtime,
-                ServiceExecutionRole=desired.role,
-                ApplicationConfiguration=_creation(desired),
-                CloudWatchLoggingOptions=[{"LogStreamARN": desired.log_stream}],
-                Tags=self.cloud.tag_list,
-            )
+
+        def call() -> None:
+            # In use: made meanwhile, or by a call whose answer was lost; reading it tells whose it is.
+            with suppress(analytics.exceptions.ResourceInUseException):
+                analytics.create_application(
+                    ApplicationName=self.name,
+                    ApplicationDescription=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
+                    RuntimeEnvironment=desired.runtime,
+                    ServiceExecutionRole=desired.role,
+                    ApplicationConfiguration=_creation(desired),
+                    CloudWatchLoggingOptions=[{"LogStreamARN": desired.log_stream}],
+                    Tags=self.cloud.tag_list,
+                )
+
+        once_role_is_known(self.cloud, self, call)
         wait_ready(self.cloud, self, RUNNING_TIMEOUT_S)
         self._start()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from txnpipe.resources.difference import Difference
-from txnpipe.resources.function import once_role_is_known
+from txnpipe.resources.new_roles import once_role_is_known
 from txnpipe.resources.policies import bucket_arn
 from txnpipe.resources.resource import Cloud, Observed, wait_gone, wait_ready
 

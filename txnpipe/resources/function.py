@@ -1,7 +1,6 @@
 """Lambda functions: the loader and the notifier.
 
-Code is compared by SHA-256, so an unchanged zip is never uploaded again. A new execution role is unknown to
-Lambda for a while; the errors that say so are retried, with a bound.
+Code is compared by SHA-256, so an unchanged zip is never uploaded again.
 """
 
 from __future__ import annotations
@@ -10,57 +9,19 @@ import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from txnpipe.aws import error_code
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.resources.difference import Difference
-from txnpipe.resources.resource import Cloud, Observed, Resource, wait_gone, wait_ready
+from txnpipe.resources.new_roles import once_role_is_known
+from txnpipe.resources.resource import Cloud, Observed, wait_gone, wait_ready
 
 if TYPE_CHECKING:
     from txnpipe.packaging.artifact import Artifact
 
-T = TypeVar("T")
-
 READY_TIMEOUT_S = 600.0
-ROLE_TIMEOUT_S = 300.0
-"""How long a new role may stay unknown to Lambda before we call it an error."""
 MAXIMUM_ZIP_BYTES = 50 * 1024 * 1024
 """A zip sent with the request (Lambda quotas)."""
-_ROLE_IS_NEW = (
-    "cannot be assumed by lambda",
-    "execution role does not have permissions",
-    "ensure the role can perform",
-    "createnetworkinterface",
-)
-
-
-def once_role_is_known(cloud: Cloud, resource: Resource[Any], call: Callable[[], T]) -> T:
-    """Makes a call that may fail because its role is too new, again and again for up to ROLE_TIMEOUT_S."""
-    last: list[Exception] = []
-
-    def probe() -> tuple[T] | None:
-        try:
-            return (call(),)
-        except Exception as error:
-            is_new = error_code(error) in {"InvalidParameterValueException", "AccessDeniedException"}
-            if is_new and any(text in str(error).lower() for text in _ROLE_IS_NEW):
-                last.append(error)
-                return None
-            raise
-
-    try:
-        return cloud.waiter.until(
-            resource, "Lambda to learn of the new role", probe, ROLE_TIMEOUT_S, interval_s=5
-        )[0]
-    except TxnpipeError as error:
-        if error.exit_code is not ExitCode.TIMEOUT or not last:
-            raise
-        raise TxnpipeError(
-            f"Lambda still refuses the role of {resource.name} after {ROLE_TIMEOUT_S:.0f} s: {last[-1]}",
-            "Check that nothing (a service control policy, a permissions boundary) cuts the role down.",
-            ExitCode.SERVICE,
-        ) from last[-1]
 
 
 @dataclass(frozen=True)

@@ -194,3 +194,13 @@ def test_a_bucket_that_is_gone_took_the_lock_along(s3: Any) -> None:
     with lock(s3):
         s3.delete_object(Bucket=BUCKET, Key=BucketKeys.LOCK)
         s3.delete_bucket(Bucket=BUCKET)
+
+
+def test_a_lock_that_cannot_be_given_back_does_not_hide_how_the_work_ended(s3: Any) -> None:
+    def fail() -> None:
+        with lock(s3):
+            s3.get_object = None  # whatever is asked from here on fails
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()

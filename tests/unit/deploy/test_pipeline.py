@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.remote import ACCOUNT, REGION, Killed, Remote, make_zip, settings_of
+from tests.unit.deploy.analytics_double import ACCOUNT, REGION
+from tests.unit.deploy.remote import Killed, Remote, make_zip, settings_of
 from txnpipe.config import Settings
 from txnpipe.deploy.plan import Action, Plan
 from txnpipe.deploy.teardown import sweep, take_inventory, teardown

@@ -1,4 +1,4 @@
-"""A role that Lambda does not know yet."""
+"""A role that a service does not know yet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from txnpipe.errors import ExitCode, TxnpipeError
-from txnpipe.resources.function import ROLE_TIMEOUT_S, once_role_is_known
+from txnpipe.resources.new_roles import ROLE_TIMEOUT_S, once_role_is_known
 from txnpipe.resources.resource import Cloud, Waiter
 
 NEW_ROLE = [
@@ -66,6 +66,13 @@ class Call:
         return "made"
 
 
+def test_the_analytics_service_has_a_sentence_of_its_own() -> None:
+    sentence = "Kinesis Analytics service doesn't have sufficient privileges to assume the role."
+    call = Call(1, refusal(sentence, code="InvalidArgumentException"))
+    resource: Any = Named()
+    assert once_role_is_known(cloud(Time()), resource, call) == "made"
+
+
 @pytest.mark.parametrize("message", NEW_ROLE)
 def test_the_errors_of_a_new_role_are_retried(message: str) -> None:
     call = Call(3, refusal(message))
@@ -77,7 +84,7 @@ def test_the_errors_of_a_new_role_are_retried(message: str) -> None:
 def test_but_not_for_more_than_five_minutes() -> None:
     time, call = Time(), Call(10**6, refusal(NEW_ROLE[0]))
     resource: Any = Named()
-    with pytest.raises(TxnpipeError, match="still refuses the role of loader after 300 s") as caught:
+    with pytest.raises(TxnpipeError, match="role of loader is still refused after 300 s") as caught:
         once_role_is_known(cloud(time), resource, call)
     assert caught.value.exit_code is ExitCode.SERVICE
     assert sum(time.sleeps) == ROLE_TIMEOUT_S
