@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -62,8 +61,6 @@ def build() -> typer.Typer:
 
     root.__doc__ = HELP
     for name, panel in COMMANDS:
-        if importlib.util.find_spec(f"txnpipe.cli.{name}") is None:
-            continue
         module = importlib.import_module(f"txnpipe.cli.{name}")
         group: typer.Typer | None = getattr(module, "app", None)
         if group is not None:
