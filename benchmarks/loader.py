@@ -280,7 +280,7 @@ def main() -> int:
             server = slow if behind_proxy else direct
             functions = [tutorial_function(server), loader_function(server), floor_function(server)]
             fill(direct)
-            taken = compare(functions, events, size, rounds=15 if behind_proxy or size > 100 else 60)
+            taken = compare(functions, events, size, rounds=15 if behind_proxy else 30 if size > 100 else 60)
             tutorial, ours, floor = (size / statistics.median(seconds) for seconds in taken)
             ratio = statistics.median(theirs / own for theirs, own in zip(*taken[:2], strict=True))
             missed |= ratio < goal
