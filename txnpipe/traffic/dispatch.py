@@ -178,10 +178,9 @@ class Dispatcher:
                 self._watermark.close([record[0] for record in records])
             if stored:
                 self._stored(shard, len(stored), stored[-1], now)
+                shard.failures = 0  # pauses grow only while nothing at all gets through
             if refused:
                 self._retry(shard, refused, now)
-            else:
-                shard.failures = 0
 
     def fail(self, call: Call, now: float) -> None:
         """Books a call that failed as a whole: nobody knows which of its records were stored."""

@@ -63,8 +63,9 @@ class Chunks:
             yield chunk
 
     def _read(self) -> None:
-        read = getattr(self._stream, "read1", self._stream.read)
         try:
+            # read1 returns what is there; read would wait for a whole chunk.
+            read = self._stream.read1 if hasattr(self._stream, "read1") else self._stream.read
             while chunk := read(_CHUNK):
                 self._queue.put(chunk)
             self._queue.put(b"")
