@@ -202,7 +202,7 @@ def required_text(fields: dict[str, Any], name: str, limit: int, *, identifier: 
 def optional_text(fields: dict[str, Any], name: str, limit: int, *, identifier: bool = False) -> str | None:
     """A string of at most `limit` bytes of UTF-8, or None where it is absent, null or empty."""
     value = fields.get(name)
-    return None if value is None or value == "" else _text(value, name, limit, identifier)
+    return _text(value, name, limit, identifier) if value is not None and value != "" else None
 
 
 def amount(fields: dict[str, Any], name: str) -> Decimal:
@@ -265,7 +265,9 @@ def _number(text: str) -> Decimal:
         return Decimal(f"{mantissa}E{'-' if exponent[0] == '-' else '+'}{10**6}")
 
 
-_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
+_PATIENT_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant)
+"""Reads exponents beyond Decimal's as well, and takes longer."""
 _WHITE_SPACE = " \t\n\r"
 _LONE_SURROGATE = re.compile(
     r"(?<!\\)(?:\\\\)*"
@@ -288,7 +290,10 @@ _LEAST = -_MOST
 def _decoded(text: str) -> Any:
     stripped = text if text[:1] == "{" else text.lstrip(_WHITE_SPACE)
     try:
-        value, end = _DECODER.raw_decode(stripped)
+        try:
+            value, end = _DECODER.raw_decode(stripped)
+        except InvalidOperation:
+            value, end = _PATIENT_DECODER.raw_decode(stripped)
     except RecursionError:  # the caller's own stack was nearly full
         raise InvalidTransaction("too_deep", "nested deeper than this process can read") from None
     except ValueError as error:

@@ -120,25 +120,31 @@ class TestStatements:
             'SELECT "id", "value" FROM t WHERE arrived_at >= \'2026-01-01 00:00:00\' AND id IN (<a>,<b>)'
         )
 
-    def test_inserts_all_rows_at_once(self) -> None:
+    def test_inserts_many_rows_at_once(self) -> None:
         table = Table("t", ("id", "amount", "timestamp", "note"), lambda data: (data,), ids_bind=True)
         rows = [
             Row(("a", Decimal("-1.50"), datetime(1, 2, 3, 4, 5, 6, 7), None), record(1)),
             Row(("b", Decimal("0.00"), datetime(9999, 12, 31), "x"), record(2)),
         ]
-        assert sql.insert_rows(table, rows, STORED, quote) == (
+        assert sql.insert_rows(table, rows, STORED, quote) == [
             'INSERT INTO t ("id", "amount", "timestamp", "note", "arrived_at", "stored_at", "shard_id",'
             ' "sequence_number") VALUES '
             "('a','-1.50','0001-02-03 04:05:06.000007',NULL,'2026-01-01 00:00:00',"
             f"'2026-01-01 00:00:01.250000','shardId-000000000000','{10**55 + 1}'),"
             "('b','0.00','9999-12-31 00:00:00','x','2026-01-01 00:00:00',"
             f"'2026-01-01 00:00:01.250000','shardId-000000000000','{10**55 + 2}')"
-        )
+        ]
+
+    def test_five_hundred_rows_a_statement(self) -> None:
+        rows = [Row((f"id-{n}", Decimal(n), "p", ARRIVED, *[None] * 5), record(n)) for n in range(1201)]
+        statements = sql.insert_rows(TRANSACTIONS, rows, STORED, quote)
+        assert [statement.count("'id-") for statement in statements] == [500, 500, 201]
+        assert [int(number) for number in re.findall(r"'id-(\d+)'", "".join(statements))] == list(range(1201))
 
     @pytest.mark.parametrize("text", ["'", "a','b", "\\", "\\'", "''"])
     def test_text_that_could_end_a_literal_is_left_to_the_driver(self, text: str) -> None:
         table = Table("t", ("id", "note"), lambda data: (data,), ids_bind=True)
-        statement = sql.insert_rows(table, [Row((text, None), record())], STORED, quote)
+        (statement,) = sql.insert_rows(table, [Row((text, None), record())], STORED, quote)
         assert f"(<{text}>,NULL,<2026-01-01 00:00:00>," in statement
 
     @given(st.lists(st.none() | st.text(alphabet="ab'\\,() ", max_size=6), min_size=1, max_size=6))
@@ -186,7 +192,7 @@ def test_statements_hold_nothing_that_only_one_of_the_two_databases_knows() -> N
             sql.select_rejected("S", rejects, quote),
             sql.commit(
                 [
-                    sql.insert_rows(TRANSACTIONS, rows, STORED, quote),
+                    *sql.insert_rows(TRANSACTIONS, rows, STORED, quote),
                     sql.insert_rejects("S", rejects, STORED, quote),
                 ],
                 1,

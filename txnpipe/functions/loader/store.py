@@ -64,7 +64,7 @@ def store(
         stored_at = now()  # as late as can be: the rows carry it
         statements = []
         if settled.new:
-            statements.append(sql.insert_rows(table, settled.new, stored_at, quote))
+            statements += sql.insert_rows(table, settled.new, stored_at, quote)
         if new_rejects:
             statements.append(sql.insert_rejects(stream, new_rejects, stored_at, quote))
         cur.execute(sql.commit(statements, statement_timeout_ms()))

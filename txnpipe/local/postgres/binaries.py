@@ -25,10 +25,6 @@ from txnpipe.errors import ExitCode, TxnpipeError
 OLDEST_SUPPORTED = 14
 NEWEST_SUPPORTED = 18
 
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-"""Lets a backend keep what a large statement took (glibc; others ignore it). By default every INSERT of 1,000
-rows gives back and fetches again some 2,500 pages, a third of its time."""
-
 _COPYING = threading.Lock()
 
 
@@ -44,7 +40,7 @@ class Account:
     def spawn_options(self) -> dict[str, Any]:
         """What `subprocess` needs to start a program as this account, without our environment."""
         environment = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
-        options: dict[str, Any] = {"env": environment | KEEP_MEMORY, "cwd": "/"}
+        options: dict[str, Any] = {"env": environment, "cwd": "/"}
         if self.switch:
             options |= {"user": self.uid, "group": self.gid, "extra_groups": []}
         return options

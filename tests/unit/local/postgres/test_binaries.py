@@ -53,7 +53,7 @@ def test_root_runs_it_as_nobody_where_there_is_no_postgres(monkeypatch: pytest.M
     account = binaries.server_account()
     assert (account.name, account.uid, account.switch) == ("nobody", 65534, True)
     assert account.spawn_options() == {
-        "env": {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin", **binaries.KEEP_MEMORY},
+        "env": {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"},
         "cwd": "/",
         "user": 65534,
         "group": 65534,
