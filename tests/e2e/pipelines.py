@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,7 +53,9 @@ class Pipeline:
             self._variables = self.run("local", "env")["variables"]
         return {**self.cloud.environment(), **self._variables}
 
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    def query(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
         """Asks the warehouse, where PGHOST and its companions say it is."""
         variables = self.environment()
         connection = psycopg2.connect(
