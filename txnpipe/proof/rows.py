@@ -83,13 +83,18 @@ def compare_rows(warehouse: Warehouse, expected: Expected, sums: dict[str, Check
     )
     for some in _portions(differing, _BUCKETS_PER_QUERY):
         digests = _stored_digests(warehouse, expected, some)
+        missing: dict[str, Content] = {}
         for bucket, rows in expected.members(some):
-            _compare_bucket(proof, rows, digests.get(bucket, []))
+            missing |= _compare_bucket(proof, rows, digests.get(bucket, []))
             if bucket in sums:
                 proof.repeats += sums[bucket].rows - len(rows)
+        if not expected.ids_are_ours:
+            missing = _without_stored_elsewhere(warehouse, proof, missing)
+        for transaction_id in missing:
+            proof.missing.add(transaction_id)
     proof.expected -= proof.repeats
-    if proof.missing:
-        _look_elsewhere(warehouse, expected, proof)
+    if proof.missing and expected.ids_are_ours:
+        _find_renamed(warehouse, proof)
     if proof.changed:
         _explain(warehouse, expected, proof)
     return proof
@@ -115,14 +120,18 @@ def _stored_digests(
     return found
 
 
-def _compare_bucket(proof: RowProof, expected: dict[str, Content], stored: Sequence[tuple[str, str]]) -> None:
+def _compare_bucket(
+    proof: RowProof, expected: dict[str, Content], stored: Sequence[tuple[str, str]]
+) -> dict[str, Content]:
+    """Books what differs in one bucket, but for the missing rows, which it returns."""
     times = Counter(transaction_id for transaction_id, _ in stored)
     digests: dict[str, set[str]] = {}
     for transaction_id, row_digest in stored:
         digests.setdefault(transaction_id, set()).add(row_digest)
+    missing = {}
     for transaction_id, content in expected.items():
         if transaction_id not in times:
-            proof.missing.add(transaction_id)
+            missing[transaction_id] = content
         elif digests[transaction_id] != {digest(content)}:
             proof.changed.add(transaction_id)
     for transaction_id, count in sorted(times.items()):
@@ -130,30 +139,46 @@ def _compare_bucket(proof: RowProof, expected: dict[str, Content], stored: Seque
             proof.extra.add(transaction_id)
         if count > 1:
             proof.duplicate.add(transaction_id, count - 1)
+    return missing
 
 
-def _look_elsewhere(warehouse: Warehouse, expected: Expected, proof: RowProof) -> None:
-    """Missing rows may be there under another run_id: an input sent before, or a row changed by hand."""
-    still_missing = Finding()
-    for ids in _portions(proof.missing.ids, _IDS_PER_QUERY):
-        result = warehouse.query(
-            f"SELECT transaction_id, run_id, {DIGEST} FROM transactions WHERE transaction_id IN :ids",  # noqa: S608
-            {"ids": tuple(ids)},
-        )
-        others = {str(row[0]): (row[1], str(row[2])) for row in result.rows}
+def _without_stored_elsewhere(
+    warehouse: Warehouse, proof: RowProof, missing: dict[str, Content]
+) -> dict[str, Content]:
+    """An input that was sent before is stored under its first run."""
+    still_missing = {}
+    for ids in _portions(list(missing), _IDS_PER_QUERY):
+        others = _stored_under_any_run(warehouse, ids)
         for transaction_id in ids:
-            content = expected.find(transaction_id) if transaction_id in others else None
-            if content is None:
-                still_missing.add(transaction_id)
-            elif expected.ids_are_ours:
-                proof.changed.add(transaction_id)
-                proof.fields[transaction_id] = ("run_id",)
-            elif others[transaction_id][1] == digest(content):
+            if digest(missing[transaction_id]) in others.get(transaction_id, ()):
                 proof.elsewhere.add(transaction_id)
             else:
-                still_missing.add(transaction_id)
-    still_missing.count += proof.missing.count - len(proof.missing.ids)
-    proof.missing = still_missing
+                still_missing[transaction_id] = missing[transaction_id]
+    return still_missing
+
+
+def _find_renamed(warehouse: Warehouse, proof: RowProof) -> None:
+    """A row whose run_id was changed is not missing but changed."""
+    renamed: set[str] = set()
+    for ids in _portions(proof.missing.ids, _IDS_PER_QUERY):
+        renamed |= _stored_under_any_run(warehouse, ids).keys()
+    for transaction_id in sorted(renamed):
+        proof.changed.add(transaction_id)
+        proof.fields[transaction_id] = ("run_id",)
+    proof.missing.ids = [each for each in proof.missing.ids if each not in renamed]
+    proof.missing.count -= len(renamed)
+
+
+def _stored_under_any_run(warehouse: Warehouse, ids: Sequence[str]) -> dict[str, set[str]]:
+    """The digests of the rows with these ids."""
+    result = warehouse.query(
+        f"SELECT transaction_id, {DIGEST} FROM transactions WHERE transaction_id IN :ids",  # noqa: S608
+        {"ids": tuple(ids)},
+    )
+    found: dict[str, set[str]] = {}
+    for transaction_id, row_digest in result.rows:
+        found.setdefault(str(transaction_id), set()).add(str(row_digest))
+    return found
 
 
 def _explain(warehouse: Warehouse, expected: Expected, proof: RowProof) -> None:

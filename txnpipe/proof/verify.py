@@ -254,15 +254,8 @@ def _rejects(sources: Sources, manifest: Manifest, rows: RowProof) -> RejectProo
         sources.warehouse, limit=_REJECTS_LOOKED_AT, since=since, at_most_bytes=_OWN_EVENT_BYTES
     )
     own = [reject for reject in looked_at if run in reject.payload]
-    stored_before = set(rows.elsewhere.ids)
-    explained = (
-        sum(
-            reject.reason == "id_reused" and any(each.encode() in reject.payload for each in stored_before)
-            for reject in own
-        )
-        if stored_before
-        else 0
-    )
+    # What an earlier run has stored already is refused as a reused id: the run_id differs.
+    explained = min(sum(reject.reason == "id_reused" for reject in own), rows.elsewhere.count)
     return RejectProof(tuple(own), explained, sum(by_reason.values()) - len(own), by_reason)
 
 
@@ -312,7 +305,9 @@ def _differences(proof: Proof) -> list[str]:
                 found.append(f"{finding.count:,} {what} {rule.rule} {plural}")
     unexplained = len(proof.rejects.own) - proof.rejects.explained
     if unexplained > 0:
-        found.append(f"{unexplained:,} records of this run were rejected")
+        records = "record of this run was" if unexplained == 1 else "records of this run were"
+        found.append(f"{unexplained:,} {records} rejected")
     if proof.dead_letters.own:
-        found.append(f"{proof.dead_letters.own:,} failed batches hold records of this run")
+        batches = "failed batch holds" if proof.dead_letters.own == 1 else "failed batches hold"
+        found.append(f"{proof.dead_letters.own:,} {batches} records of this run")
     return found

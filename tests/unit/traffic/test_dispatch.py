@@ -63,7 +63,7 @@ class Simulation:
                 dispatcher.settle(call, answer.entries, answer.failed, self.now)
 
 
-@settings(max_examples=30, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=30, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(
     shards=st.integers(1, 5),
     workers=st.integers(1, 4),
