@@ -1,8 +1,8 @@
 """How long an event takes to its row and to its alert, at 100 events a second with a batching window of 0.
 
 Sets up a pipeline on a local cloud of its own, by the program, as a user would; sends a warm-up run and the
-run that counts; prints the percentiles that `txnpipe verify` computes from the stored times: from the arrival in
-Kinesis to just before the commit. Exit code 1 where a goal is missed.
+run that counts; prints the percentiles that `txnpipe verify` computes from the stored times: from the arrival
+in Kinesis to just before the commit. Exit code 1 where a goal is missed.
 
     python benchmarks/latency.py [--seconds 20] [--rate 100]
 """
