@@ -16,7 +16,7 @@ demo: $(VENV)/.local
 	$(BIN)/txnpipe demo
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
