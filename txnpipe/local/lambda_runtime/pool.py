@@ -17,8 +17,8 @@ UNRESERVED_WORKERS = 10
 """Workers of a function without reserved concurrency. AWS allows 1,000 an account; a laptop does not."""
 QUEUE_TIMEOUT_S = 60.0
 """How long an invocation waits for one of UNRESERVED_WORKERS before it is throttled."""
-SPARE_IDLE_S = 60.0
-"""Idle workers but the most recently used end after this."""
+SPARE_IDLE_S = 10.0
+"""Idle workers but the most recently used end after this: each holds some 60 MB and a database connection."""
 LAST_IDLE_S = 600.0
 """The last idle worker ends after this; AWS keeps them for some minutes too."""
 
