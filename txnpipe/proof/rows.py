@@ -146,22 +146,19 @@ def _without_stored_elsewhere(
     warehouse: Warehouse, proof: RowProof, missing: dict[str, Content]
 ) -> dict[str, Content]:
     """An input that was sent before is stored under its first run."""
+    others = stored_under_any_run(warehouse, list(missing))
     still_missing = {}
-    for ids in _portions(list(missing), _IDS_PER_QUERY):
-        others = _stored_under_any_run(warehouse, ids)
-        for transaction_id in ids:
-            if digest(missing[transaction_id]) in others.get(transaction_id, ()):
-                proof.elsewhere.add(transaction_id)
-            else:
-                still_missing[transaction_id] = missing[transaction_id]
+    for transaction_id, content in missing.items():
+        if digest(content) in others.get(transaction_id, ()):
+            proof.elsewhere.add(transaction_id)
+        else:
+            still_missing[transaction_id] = content
     return still_missing
 
 
 def _find_renamed(warehouse: Warehouse, proof: RowProof) -> None:
     """A row whose run_id was changed is not missing but changed."""
-    renamed: set[str] = set()
-    for ids in _portions(proof.missing.ids, _IDS_PER_QUERY):
-        renamed |= _stored_under_any_run(warehouse, ids).keys()
+    renamed = stored_under_any_run(warehouse, proof.missing.ids)
     for transaction_id in sorted(renamed):
         proof.changed.add(transaction_id)
         proof.fields[transaction_id] = ("run_id",)
@@ -169,15 +166,16 @@ def _find_renamed(warehouse: Warehouse, proof: RowProof) -> None:
     proof.missing.count -= len(renamed)
 
 
-def _stored_under_any_run(warehouse: Warehouse, ids: Sequence[str]) -> dict[str, set[str]]:
-    """The digests of the rows with these ids."""
-    result = warehouse.query(
-        f"SELECT transaction_id, {DIGEST} FROM transactions WHERE transaction_id IN :ids",  # noqa: S608
-        {"ids": tuple(ids)},
-    )
+def stored_under_any_run(warehouse: Warehouse, ids: Sequence[str]) -> dict[str, set[str]]:
+    """The digests of the rows with these ids, whichever run they belong to."""
     found: dict[str, set[str]] = {}
-    for transaction_id, row_digest in result.rows:
-        found.setdefault(str(transaction_id), set()).add(str(row_digest))
+    for some in _portions(ids, _IDS_PER_QUERY):
+        result = warehouse.query(
+            f"SELECT transaction_id, {DIGEST} FROM transactions WHERE transaction_id IN :ids",  # noqa: S608
+            {"ids": tuple(some)},
+        )
+        for transaction_id, row_digest in result.rows:
+            found.setdefault(str(transaction_id), set()).add(str(row_digest))
     return found
 
 

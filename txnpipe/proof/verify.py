@@ -19,13 +19,14 @@ from txnpipe.proof.alerts import (
     expected_alerts,
     stored_alert_counts,
 )
-from txnpipe.proof.checksum import Checksum
-from txnpipe.proof.expected import Expected, expected_of
+from txnpipe.proof.checksum import Checksum, digest
+from txnpipe.proof.expected import Expected, content_of_transaction, expected_of
 from txnpipe.proof.latency import Latency, alert_latency, row_latency
-from txnpipe.proof.rows import RowProof, compare_rows
+from txnpipe.proof.rows import RowProof, compare_rows, stored_under_any_run
 from txnpipe.proof.settling import QUIET_S, Arrived, Awaited, Settled, settle
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.runs import Marker, RunResult, RunStore, at_work
+from txnpipe.transactions import parse
 from txnpipe.warehouse.interface import Warehouse
 
 _CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -37,8 +38,8 @@ _REJECTS_LOOKED_AT = 5000
 
 @dataclass(frozen=True)
 class RejectProof:
-    """Rejects since the run began. own: of records that this run sent; explained: those that are none of our
-    worry, since the same transaction is stored already; others: of other origin, only counted."""
+    """Rejects since the run began. own: of records that this run sent; explained: those of them that say what
+    a stored row says; others: of other origin, only counted."""
 
     own: tuple[Reject, ...]
     explained: int
@@ -110,7 +111,7 @@ def verify(
     warehouse, run_id = sources.warehouse, manifest.run_id
     expected = expected_of(sources.store, manifest)
     sending = _Sending(sources.store, manifest, expected)
-    watch = _Watch(sources, manifest, sending)
+    watch = _Watch(sources, manifest, expected, sending)
     settled = settle(
         watch.look,
         watch.awaited,
@@ -122,7 +123,7 @@ def verify(
     )
     rows = compare_rows(warehouse, expected, sending.sums())
     rules = compare_alerts(warehouse, sources.rules, run_id, manifest)
-    rejects = _rejects(sources, manifest, rows)
+    rejects = _rejects(sources, manifest)
     proof = Proof(
         manifest=manifest,
         finished=sending.result is not None,
@@ -192,11 +193,14 @@ class _Sending:
 class _Watch:
     """Looks at the warehouse for `settle`."""
 
-    def __init__(self, sources: Sources, manifest: Manifest, sending: _Sending) -> None:
+    def __init__(self, sources: Sources, manifest: Manifest, expected: Expected, sending: _Sending) -> None:
         self._sources = sources
         self._manifest = manifest
         self._sending = sending
+        self._expected = expected
         self._expected_alerts: tuple[int, dict[str, int]] = (-1, {})
+        self._last_rows = -1
+        self._compared = (-1, False)
         self._since = manifest.created_at.astimezone(UTC).replace(tzinfo=None) - _CLOCK_TOLERANCE
 
     def look(self) -> Arrived:
@@ -214,6 +218,8 @@ class _Watch:
     def awaited(self, arrived: Arrived) -> Awaited:
         """What should be there, given the rows that are."""
         count = self._sending.count()
+        if self._manifest.source == "input" and arrived.rows < count and self._all_there(arrived.rows):
+            count = arrived.rows
         unfinished = self._sending.result is None and not self._sending.at_work
         if not (arrived.rows >= count or arrived.passed or unfinished):
             return Awaited(count, {})
@@ -224,6 +230,17 @@ class _Watch:
             }
             self._expected_alerts = (arrived.rows, counts)
         return Awaited(count, self._expected_alerts[1])
+
+    def _all_there(self, rows: int) -> bool:
+        """Whether an input asks for no more rows: it may repeat itself, or have been sent before.
+
+        That is a question for the whole proof, so it is asked once, when the number of rows stands still.
+        """
+        stands_still, self._last_rows = rows == self._last_rows, rows
+        if stands_still and self._compared[0] != rows and self._sending.result is not None:
+            proof = compare_rows(self._sources.warehouse, self._expected, self._sending.sums())
+            self._compared = (rows, proof.equal)
+        return self._compared == (rows, True)
 
     def _passed(self) -> bool:
         """Whether the loader has dealt with the last record that each shard took from this run."""
@@ -246,7 +263,7 @@ class _Watch:
         return all(reached.get(shard_id, -1) >= int(sequence) for shard_id, sequence in marks.items())
 
 
-def _rejects(sources: Sources, manifest: Manifest, rows: RowProof) -> RejectProof:
+def _rejects(sources: Sources, manifest: Manifest) -> RejectProof:
     since = manifest.created_at.astimezone(UTC).replace(tzinfo=None) - _CLOCK_TOLERANCE
     by_reason = count_rejects(sources.warehouse, since)
     run = manifest.run_id.encode()
@@ -254,9 +271,15 @@ def _rejects(sources: Sources, manifest: Manifest, rows: RowProof) -> RejectProo
         sources.warehouse, limit=_REJECTS_LOOKED_AT, since=since, at_most_bytes=_OWN_EVENT_BYTES
     )
     own = [reject for reject in looked_at if run in reject.payload]
-    # What an earlier run has stored already is refused as a reused id: the run_id differs.
-    explained = min(sum(reject.reason == "id_reused" for reject in own), rows.elsewhere.count)
+    explained = _stored_already(sources.warehouse, own)
     return RejectProof(tuple(own), explained, sum(by_reason.values()) - len(own), by_reason)
+
+
+def _stored_already(warehouse: Warehouse, rejects: Sequence[Reject]) -> int:
+    """How many rejects say what a stored row says: an input that was sent before, under another run_id."""
+    contents = [content_of_transaction(parse(each.payload)) for each in rejects if each.reason == "id_reused"]
+    stored = stored_under_any_run(warehouse, [each.transaction_id for each in contents])
+    return sum(digest(each) in stored.get(each.transaction_id, ()) for each in contents)
 
 
 def _dead_letters(sources: Sources, manifest: Manifest) -> DeadLetterProof:

@@ -256,8 +256,8 @@ def test_an_input_that_was_sent_before_is_stored_under_its_first_run(place: Plac
     first = send_input(place, data, run=1)
     second = send_input(place, data, run=2)
     for n in range(1200):
-        event = {"transaction_id": f"t-{n}", "run_id": second.run_id}
-        reject(place, json.dumps(event).encode(), "id_reused", 10**6 + n)
+        (event,) = lines({"transaction_id": f"t-{n}", "run_id": second.run_id}).splitlines()
+        reject(place, event, "id_reused", 10**6 + n)
     assert place.verify(first).rows.equal
     proof = place.verify(second)
     assert proof.differences == ()
@@ -276,6 +276,22 @@ def test_a_repeat_within_the_input_is_stored_once(place: Place) -> None:
     proof = place.verify(send_input(place, data))
     assert proof.differences == ()
     assert (proof.rows.expected, proof.rows.stored, proof.rows.repeats) == (2, 2, 1)
+
+
+def test_a_reused_id_with_other_content_is_a_difference(place: Place) -> None:
+    data = lines({"transaction_id": "t-1", "amount": "1"}, {"transaction_id": "t-1", "amount": "2"})
+    manifest = send_input(place, data)
+    (event,) = lines({"transaction_id": "t-1", "amount": "2", "run_id": manifest.run_id}).splitlines()
+    reject(place, event, "id_reused")
+    assert place.verify(manifest).differences == ("1 record of this run was rejected",)
+
+
+def test_an_input_that_repeats_itself_is_not_waited_for(place: Place) -> None:
+    data = lines({"transaction_id": "t-1"}, {"transaction_id": "t-2"}, {"transaction_id": "t-2"})
+    waits: list[float] = []
+    proof = place.verify(send_input(place, data), timeout_s=60.0, quiet_s=60.0, sleep=waits.append)
+    assert proof.settled.reason == "complete"
+    assert len(waits) <= 1
 
 
 def test_damage_to_an_input_run_is_named(place: Place) -> None:

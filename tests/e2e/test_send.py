@@ -1,0 +1,259 @@
+"""`txnpipe send` into a real stream: what arrives, how fast, and what a stop leaves.
+
+These need a stream and a bucket only, so they make no pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import REGION, Cloud
+from tests.e2e.pipelines import Pipeline, eventually
+from txnpipe.errors import ExitCode
+from txnpipe.local.part import ACCOUNT
+from txnpipe.names import Names
+from txnpipe.transactions import parse
+
+
+class Channel(Pipeline):
+    """A stream and a bucket under a pipeline's names."""
+
+    def __init__(self, cloud: Cloud, name: str, shards: int) -> None:
+        super().__init__(cloud, name)
+        self.names = Names(name, ACCOUNT, REGION)
+        self.kinesis = cloud.client("kinesis")
+        self.kinesis.create_stream(StreamName=self.names.stream, ShardCount=shards)
+        cloud.client("s3").create_bucket(Bucket=self.names.bucket)
+        self.kinesis.get_waiter("stream_exists").wait(StreamName=self.names.stream, WaiterConfig={"Delay": 1})
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """Everything in the stream that belongs to a run, shard by shard in order."""
+        found = []
+        for record in self.records():
+            event = json.loads(record["Data"])
+            assert record["PartitionKey"] == event.get("account_id", event["transaction_id"])
+            parse(record["Data"])
+            if event["run_id"] == run_id:
+                found.append(event)
+        return found
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Everything in the stream, shard by shard in order, patient with the limits of reading."""
+        for shard in self.kinesis.list_shards(StreamName=self.names.stream)["Shards"]:
+            iterator = self.kinesis.get_shard_iterator(
+                StreamName=self.names.stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while iterator:
+                answer = eventually(lambda: self._read(iterator), "records", interval_s=0.25)  # noqa: B023
+                yield from answer["Records"]
+                if not answer["Records"]:
+                    break
+                iterator = answer.get("NextShardIterator")
+
+    def _read(self, iterator: str) -> dict[str, Any] | None:
+        try:
+            answer: dict[str, Any] = self.kinesis.get_records(ShardIterator=iterator)
+        except self.kinesis.exceptions.ProvisionedThroughputExceededException:
+            return None
+        return answer
+
+    def ids(self, run_id: str) -> list[str]:
+        """The transaction ids of a run, as often as they are in the stream."""
+        return [event["transaction_id"] for event in self.events(run_id)]
+
+
+def expected_ids(run_id: str, count: int) -> list[str]:
+    return [f"{run_id}-{index:09d}" for index in range(count)]
+
+
+@pytest.fixture(scope="module")
+def channel(cloud: Cloud) -> Iterator[Channel]:
+    made = Channel(cloud, "sending", 2)
+    yield made
+    made.kinesis.delete_stream(StreamName=made.names.stream)
+
+
+def test_every_transaction_is_in_the_stream_once(channel: Channel) -> None:
+    sent = channel.run("send", "--count", "2500", "--seed", "7")
+    assert sent["all_acknowledged"]
+    assert sent["acknowledged"] == 2500
+    assert sorted(channel.ids(sent["run_id"])) == expected_ids(sent["run_id"], 2500)
+
+
+def test_the_same_command_again_is_another_run_with_the_same_amounts(channel: Channel) -> None:
+    one, other = (channel.run("send", "--count", "300", "--seed", "3") for _ in range(2))
+    assert one["run_id"] != other["run_id"]
+    amounts = [
+        [
+            event["amount"]
+            for event in sorted(channel.events(run["run_id"]), key=lambda e: e["transaction_id"])
+        ]
+        for run in (one, other)
+    ]
+    assert amounts[0] == amounts[1]
+
+
+def test_the_rate_is_kept(channel: Channel) -> None:
+    sent = channel.run("send", "--count", "900", "--rate", "300")
+    assert 280 < sent["records_per_second"] < 320
+    assert sent["throttled"] == 0
+
+
+def test_a_shards_limit_slows_the_sender_down_and_does_not_storm_it(channel: Channel) -> None:
+    sent = channel.run("send", "--count", "16000")
+    # The first second's burst of each shard comes on top of 1,000 a second.
+    assert 0.9 * 2000 < sent["records_per_second"] < 1.5 * 2000
+    assert sent["throttled"] < 0.05 * sent["attempts"]
+
+
+def begin(channel: Channel, *arguments: str) -> subprocess.Popen[str]:
+    """Starts a send and waits until its run has a marker with some progress."""
+    process = channel.begin(*arguments)
+    s3 = channel.cloud.client("s3")
+
+    def progressed() -> bool:
+        for entry in s3.list_objects_v2(Bucket=channel.names.bucket, Prefix="runs/").get("Contents", ()):
+            if entry["Key"].endswith("progress.json"):
+                body = s3.get_object(Bucket=channel.names.bucket, Key=entry["Key"])["Body"].read()
+                marker = json.loads(body)
+                if marker["pid"] == process.pid and marker["next_index"] > 0:
+                    return True
+        return False
+
+    eventually(progressed, "progress")
+    assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_the_same_command_continues_a_stopped_run(channel: Channel, how: signal.Signals) -> None:
+    command = ("send", "--count", "12000", "--seed", str(100 + how))
+    process = begin(channel, *command)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=10)
+    if how is signal.SIGINT:
+        assert process.returncode == ExitCode.INTERRUPTED
+        assert "the same command continues it" in errors
+    result = channel.cloud.run(*command, "--pipeline", channel.name, "--json", check=True)
+    assert "Continuing run" in result.stderr
+    sent = json.loads(result.stdout)
+    assert sent["acknowledged"] < 12_000
+    assert sorted(set(channel.ids(sent["run_id"]))) == expected_ids(sent["run_id"], 12_000)
+
+
+def test_new_leaves_the_stopped_run_alone(channel: Channel) -> None:
+    process = begin(channel, "send", "--count", "12000", "--seed", "55")
+    process.kill()
+    process.communicate()
+    result = channel.cloud.run(
+        "send", "--count", "12000", "--seed", "55", "--new", "--pipeline", channel.name, "--json", check=True
+    )
+    assert "Continuing" not in result.stderr
+    assert json.loads(result.stdout)["acknowledged"] == 12_000
+
+
+CSV = """transaction_id,amount,transaction_type,timestamp,account_id,merchant
+c-1,12.50,purchase,2026-01-02T03:04:05Z,a-1,"Smith, Sons"
+c-2,not a number,purchase,2026-01-02T03:04:05Z,a-1,
+c-3,7,refund,2026-01-02T03:04:05+01:00,,Café
+"""
+
+
+def test_a_csv_file_is_sent_and_its_bad_lines_are_named(channel: Channel) -> None:
+    (channel.cloud.work / "in.csv").write_text(CSV, encoding="utf-8")
+    sent = channel.run("send", "--file", "in.csv", code=ExitCode.DIFFERENCE)
+    assert (sent["count"], sent["invalid"]) == (2, 1)
+    assert [(each["line"], each["reason"]) for each in sent["invalid_lines"]] == [(3, "invalid_amount")]
+    events = {event["transaction_id"]: event for event in channel.events(sent["run_id"])}
+    assert events["c-1"]["merchant"] == "Smith, Sons"
+    assert events["c-3"]["timestamp"] == "2026-01-02T02:04:05Z"
+    assert set(events) == {"c-1", "c-3"}
+
+
+def test_standard_input_is_sent_while_it_is_written(channel: Channel) -> None:
+    line = (
+        '{"transaction_id":"live-%d","amount":1,"transaction_type":"purchase",'
+        '"timestamp":"2026-01-02T03:04:05Z"}\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "txnpipe", "send", "--file", "-", "--pipeline", channel.name, "--json"],
+        cwd=channel.cloud.work,
+        env=channel.cloud.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(line % 1)
+    process.stdin.flush()
+
+    def arrived() -> bool:
+        return any(b'"live-1"' in record["Data"] for record in channel.records())
+
+    eventually(arrived, "the first line in the stream", interval_s=0.5)
+    assert process.poll() is None
+    output, errors = process.communicate(line % 2, timeout=30)
+    assert process.returncode == 0, errors
+    sent = json.loads(output)
+    assert channel.ids(sent["run_id"]).count("live-1") == 1
+    assert sorted(channel.ids(sent["run_id"])) == ["live-1", "live-2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--count", "-1"), "--count is -1"),
+        (("--count", "0"), "--count is 0"),
+        (("--count", "many"), "valid integer"),
+        (("--rate", "0"), "--rate is 0"),
+        (("--seed", "-5"), "--seed is -5"),
+        (("--file", "nowhere.jsonl"), "nowhere.jsonl cannot be read"),
+        (("--file", "."), "cannot be read"),
+        (("--file", "x.csv", "--count", "5"), "--file sends what is in the file"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_a_fix(channel: Channel, arguments: tuple[str, ...], words: str) -> None:
+    result = channel.cloud.run("send", *arguments, "--pipeline", channel.name)
+    assert result.returncode == ExitCode.USAGE
+    assert words in result.stderr
+    assert "fix:" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("send",), ("verify",), ("scale", "--shards", "2")])
+def test_without_a_pipeline_there_is_a_sentence_and_a_fix(cloud: Cloud, command: tuple[str, ...]) -> None:
+    result = cloud.run(*command, "--pipeline", "nobodys")
+    assert result.returncode == ExitCode.NOT_FOUND
+    assert "txnpipe setup" in result.stderr
+
+
+def test_verify_before_any_send_says_what_to_do(cloud: Cloud) -> None:
+    empty = Channel(cloud, "unsent", 1)
+    result = cloud.run("verify", "--pipeline", empty.name)
+    assert result.returncode == ExitCode.NOT_FOUND
+    assert "Nothing was sent" in result.stderr
+    assert "txnpipe send" in result.stderr
+    empty.kinesis.delete_stream(StreamName=empty.names.stream)
+
+
+def test_it_works_without_a_terminal_and_without_a_home_directory(channel: Channel) -> None:
+    variables = {name: value for name, value in channel.cloud.environment().items() if name != "HOME"}
+    result = subprocess.run(
+        [sys.executable, "-m", "txnpipe", "send", "--count", "10", "--pipeline", channel.name],
+        env=variables,
+        cwd=os.sep,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "10 records acknowledged" in result.stdout

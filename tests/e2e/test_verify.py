@@ -1,0 +1,173 @@
+"""`txnpipe verify` on a whole pipeline: it proves what arrived, and names what was damaged by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.e2e.conftest import REGION, Cloud
+from tests.e2e.pipelines import Pipeline, eventually
+from txnpipe.errors import ExitCode
+from txnpipe.local.part import ACCOUNT
+from txnpipe.names import Names
+
+COUNT = 2000
+
+
+@pytest.fixture(scope="module")
+def pipeline(cloud: Cloud) -> Iterator[Pipeline]:
+    made = Pipeline(cloud, "proven")
+    made.run("setup")
+    yield made
+    made.run("teardown")
+
+
+@pytest.fixture(scope="module")
+def sent(pipeline: Pipeline) -> str:
+    """A run that arrived whole."""
+    run_id: str = pipeline.run("send", "--count", str(COUNT))["run_id"]
+    pipeline.prove(COUNT)
+    return run_id
+
+
+def change(pipeline: Pipeline, sql: str, *parameters: object) -> None:
+    """Changes the warehouse by hand."""
+    variables = pipeline.environment()
+    connection = psycopg2.connect(
+        host=variables["PGHOST"],
+        port=variables["PGPORT"],
+        user=variables["PGUSER"],
+        dbname=variables["PGDATABASE"],
+        passfile=variables["PGPASSFILE"],
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+    connection.close()
+
+
+def test_a_settled_run_is_proven_in_two_seconds(pipeline: Pipeline, sent: str) -> None:
+    proof = pipeline.run("verify", "--run", sent)
+    assert proof["settled"] == "complete"
+    assert proof["seconds"] < 2
+    assert proof["latency_ms"]["event_to_row"]["rows"] == COUNT
+    assert proof["latency_ms"]["event_to_alert"]["rows"] > 0
+    for rule in proof["alerts"].values():
+        assert rule["recall"] == 1.0
+
+
+def test_the_human_answer_says_equal(pipeline: Pipeline, sent: str) -> None:
+    result = pipeline.cloud.run("verify", "--run", sent, "--pipeline", pipeline.name, check=True)
+    assert f"Run {sent}: equal" in result.stdout
+    assert "event → alert" in result.stdout
+
+
+def test_a_record_is_followed_to_its_alert(pipeline: Pipeline, sent: str) -> None:
+    alert = pipeline.run("alerts", "--run", sent, "--limit", "1")["alerts"][0]
+    trace = pipeline.run("verify", "--id", alert["transaction_id"])
+    hops = {hop["hop"]: hop for hop in trace["hops"]}
+    assert trace["stopped_at"] is None
+    assert [hops[name]["ok"] for name in ("sent", "stream", "row", "alert")] == [True] * 4
+    assert sent in hops["sent"]["text"]
+    assert "still readable" in hops["stream"]["text"]
+    assert alert["alert_id"] in hops["alert"]["text"]
+
+
+def test_an_unknown_id_is_not_found(pipeline: Pipeline, sent: str) -> None:
+    result = pipeline.cloud.run("verify", "--id", "never-sent", "--pipeline", pipeline.name)
+    assert result.returncode == ExitCode.NOT_FOUND
+    assert "never-sent" in result.stderr
+
+
+def test_an_unknown_run_is_not_found(pipeline: Pipeline, sent: str) -> None:
+    result = pipeline.cloud.run("verify", "--run", "20000101T000000-000000", "--pipeline", pipeline.name)
+    assert result.returncode == ExitCode.NOT_FOUND
+
+
+def test_what_was_damaged_by_hand_is_named_exactly(pipeline: Pipeline, sent: str) -> None:
+    run_id = pipeline.run("send", "--count", str(COUNT), "--seed", "2")["run_id"]
+    pipeline.prove(COUNT)
+    deleted, changed, doubled = (f"{run_id}-{index:09d}" for index in (17, 18, 1019))
+    alert = pipeline.run("alerts", "--run", run_id, "--limit", "1")["alerts"][0]
+    change(pipeline, "DELETE FROM transactions WHERE transaction_id = %s", deleted)
+    change(pipeline, "UPDATE transactions SET merchant = 'x' WHERE transaction_id = %s", changed)
+    change(pipeline, "INSERT INTO transactions SELECT * FROM transactions WHERE transaction_id = %s", doubled)
+    change(pipeline, "DELETE FROM alerts WHERE alert_id = %s", alert["alert_id"])
+    proof = pipeline.run("verify", "--timeout", "5", code=ExitCode.DIFFERENCE)
+    rows = proof["rows"]
+    assert rows["missing"] == {"count": 1, "ids": [deleted]}
+    assert rows["changed"] == {"count": 1, "ids": [changed]}
+    assert rows["changed_fields"] == {changed: ["merchant"]}
+    assert rows["duplicate"] == {"count": 1, "ids": [doubled]}
+    assert rows["extra"]["count"] == 0
+    assert proof["alerts"][alert["rule"]]["missing"]["ids"] == [alert["alert_id"]]
+
+    trace = pipeline.run("verify", "--id", deleted, code=ExitCode.DIFFERENCE)
+    assert trace["stopped_at"] == "row"
+    assert [hop["ok"] for hop in trace["hops"]][:2] == [True, True]
+    assert pipeline.run("verify", "--id", changed, code=ExitCode.DIFFERENCE)["stopped_at"] == "row"
+    subject = alert["transaction_id"]
+    assert pipeline.run("verify", "--id", subject, code=ExitCode.DIFFERENCE)["stopped_at"] == "alert"
+
+
+def line(number: int, **changes: Any) -> str:
+    fields = {
+        "transaction_id": f"file-{number}",
+        "amount": number,
+        "transaction_type": "purchase",
+        "timestamp": "2026-01-02T03:04:05Z",
+        "account_id": f"a-{number % 5}",
+    }
+    return json.dumps(fields | changes) + "\n"
+
+
+def test_a_file_is_proven_and_so_is_the_same_file_again(pipeline: Pipeline) -> None:
+    lines = [line(n) for n in range(300)] + [line(0)]
+    (pipeline.cloud.work / "in.jsonl").write_text("".join(lines), encoding="utf-8")
+    pipeline.run("send", "--file", "in.jsonl")
+    first = pipeline.run("verify")
+    assert (first["rows"]["stored"], first["rows"]["repeats"]) == (300, 1)
+    pipeline.run("send", "--file", "in.jsonl")
+    again = pipeline.run("verify")
+    assert again["equal"]
+    assert again["run_id"] != first["run_id"]
+    assert again["rows"]["stored_by_earlier_runs"]["count"] == 300
+    trace = pipeline.run("verify", "--id", "file-7")
+    assert trace["stopped_at"] is None
+
+
+def test_a_reject_is_listed_shown_and_followed(pipeline: Pipeline) -> None:
+    names = Names(pipeline.name, ACCOUNT, REGION)
+    kinesis = pipeline.cloud.client("kinesis")
+    payload = line(1, transaction_id="bad-1", amount="NaN").encode()
+    sequence = kinesis.put_record(StreamName=names.stream, Data=payload, PartitionKey="a")["SequenceNumber"]
+
+    def rejected() -> dict[str, Any] | None:
+        found = pipeline.run("rejects", "--reason", "invalid_amount")["rejects"]
+        return next((each for each in found if each["sequence_number"] == sequence), None)
+
+    assert eventually(rejected, "the reject", interval_s=0.5)["payload_bytes"] == len(payload)
+    shown = pipeline.cloud.run("rejects", "--show", sequence, "--pipeline", pipeline.name, check=True)
+    assert payload.decode().strip() in shown.stdout
+    trace = pipeline.run("verify", "--id", "bad-1", code=ExitCode.DIFFERENCE)
+    assert trace["stopped_at"] == "rejected"
+    missing = pipeline.cloud.run("rejects", "--show", "1", "--pipeline", pipeline.name)
+    assert missing.returncode == ExitCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("alerts", "--limit", "0"),
+        ("alerts", "--rule", "no"),
+        ("rejects", "--limit", "0"),
+        ("verify", "--timeout", "-1"),
+    ],
+)
+def test_bad_input_is_a_usage_error(pipeline: Pipeline, arguments: tuple[str, ...]) -> None:
+    result = pipeline.cloud.run(*arguments, "--pipeline", pipeline.name)
+    assert result.returncode == ExitCode.USAGE
+    assert "fix:" in result.stderr
