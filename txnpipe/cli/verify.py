@@ -63,6 +63,7 @@ def verify(
             warehouse=warehouse,
             rules=rules,
             in_order=run.settings.loader.parallelization_factor == 1,
+            rules_in_order=run.settings.analytics.parallelism == 1,
         )
         if transaction_id is not None:
             return _follow(run, sources, transaction_id)

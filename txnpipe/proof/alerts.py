@@ -8,7 +8,7 @@ finding what was planted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,8 @@ from txnpipe.proof.rows import Finding
 from txnpipe.traffic.generator import Generator
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.warehouse.interface import Warehouse
+
+_LOOKED_AT = 500
 
 
 class RuleCheck(Protocol):
@@ -82,6 +84,29 @@ def expected_alerts(warehouse: Warehouse, rule: RuleCheck, run_id: str) -> dict[
     """The alerts that a rule must have raised in a run: alert_id → transaction_id."""
     result = warehouse.query(rule.verify_sql, {"run_id": run_id})
     return {str(alert_id): str(transaction_id) for alert_id, transaction_id in result.rows}
+
+
+def alerts_passed_by(warehouse: Warehouse, run_id: str, expected: Mapping[str, str]) -> bool:
+    """Whether, for every missing alert, a later transaction of the same shard has raised one.
+
+    expected: alert_id → transaction_id. False also where too many are missing to look at each.
+    """
+    stored = warehouse.query("SELECT alert_id FROM alerts WHERE run_id = :run_id", {"run_id": run_id})
+    present = {str(alert_id) for (alert_id,) in stored.rows}
+    missing = tuple({subject for alert_id, subject in expected.items() if alert_id not in present})
+    if not missing or len(missing) > _LOOKED_AT:
+        return False
+    newest = warehouse.query(
+        "SELECT t.shard_id, MAX(LPAD(t.sequence_number, 60, '0')) FROM alerts AS a "
+        "JOIN transactions AS t ON t.transaction_id = a.transaction_id "
+        "WHERE a.run_id = :run_id AND t.run_id = :run_id GROUP BY t.shard_id",
+        {"run_id": run_id},
+    )
+    reached = {str(shard_id): int(sequence) for shard_id, sequence in newest.rows}
+    places = warehouse.query(
+        "SELECT shard_id, sequence_number FROM transactions WHERE transaction_id IN :ids", {"ids": missing}
+    )
+    return all(int(sequence) < reached.get(str(shard_id), -1) for shard_id, sequence in places.rows)
 
 
 def compare_alerts(

@@ -1,8 +1,8 @@
 """Waits until a run has arrived, or until waiting longer cannot help.
 
-A pipeline that works needs a moment; one that is being restarted needs longer; one that lost something never
-gets there. So waiting ends when everything that is expected is there, when the stream proves that a missing
-row was passed by, or when nothing at all has changed for QUIET_S seconds.
+A pipeline that works needs a moment; one that is being restarted needs longer; one that lost something
+never gets there. So waiting ends when everything that is expected is there, when the order of the stream
+proves that a missing row or alert was passed by, or when nothing at all has changed for QUIET_S seconds.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-QUIET_S = 30.0
-"""Longer than any part of the pipeline needs to restart by itself."""
+QUIET_S = 60.0
+"""Longer than any part of the pipeline needs to restart by itself, on a busy machine, too."""
+PASSED_S = 5.0
+"""Silence that is enough once later alerts have overtaken the missing ones: rules run side by side."""
 _FIRST_PAUSE_S = 0.1
 _PAUSE_S = 1.0
 
@@ -29,10 +31,12 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Awaited:
-    """What should be there. rows: distinct records. alerts: by rule, of the rows stored now."""
+    """What should be there. rows: distinct records. alerts: by rule, of the rows stored now. alerts_passed:
+    in every shard with a missing alert, a later transaction has raised one."""
 
     rows: int
     alerts: Mapping[str, int]
+    alerts_passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def settle(
         if last != (arrived, target):
             last, changed = (arrived, target), now
         reason = _verdict(arrived, target)
-        if reason is None and now - changed >= quiet_s:
+        if reason is None and now - changed >= (min(PASSED_S, quiet_s) if target.alerts_passed else quiet_s):
             reason = "quiet"
         if reason is None and now - started >= timeout_s:
             reason = "timeout"

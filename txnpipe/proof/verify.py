@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from txnpipe.operate.rejects import Reject, count_rejects, newest_rejects
 from txnpipe.proof.alerts import (
     RuleCheck,
     RuleProof,
+    alerts_passed_by,
     compare_alerts,
     expected_alerts,
     stored_alert_counts,
@@ -94,6 +95,8 @@ class Sources:
     rules: Sequence[RuleCheck]
     in_order: bool
     """Whether the loader takes a shard's records one batch after the other (parallelization factor 1)."""
+    rules_in_order: bool
+    """Whether the rules see a shard's transactions in its order (the analytics app's parallelism is 1)."""
 
 
 def verify(
@@ -198,7 +201,8 @@ class _Watch:
         self._manifest = manifest
         self._sending = sending
         self._expected = expected
-        self._expected_alerts: tuple[int, dict[str, int]] = (-1, {})
+        self._expected_alerts: tuple[int, dict[str, dict[str, str]]] = (-1, {})
+        self._last_alerts: Mapping[str, int] = {}
         self._last_rows = -1
         self._compared = (-1, False)
         self._since = manifest.created_at.astimezone(UTC).replace(tzinfo=None) - _CLOCK_TOLERANCE
@@ -224,12 +228,26 @@ class _Watch:
         if not (arrived.rows >= count or arrived.passed or unfinished):
             return Awaited(count, {})
         if self._expected_alerts[0] != arrived.rows:
-            counts = {
-                rule.name: len(expected_alerts(self._sources.warehouse, rule, self._manifest.run_id))
+            alerts = {
+                rule.name: expected_alerts(self._sources.warehouse, rule, self._manifest.run_id)
                 for rule in self._sources.rules
             }
-            self._expected_alerts = (arrived.rows, counts)
-        return Awaited(count, self._expected_alerts[1])
+            self._expected_alerts = (arrived.rows, alerts)
+        counts = {rule: len(alerts) for rule, alerts in self._expected_alerts[1].items()}
+        return Awaited(count, counts, self._alerts_passed(arrived, counts))
+
+    def _alerts_passed(self, arrived: Arrived, counts: dict[str, int]) -> bool:
+        """Whether the missing alerts cannot come any more: rules see a shard's transactions in its order."""
+        stands_still, self._last_alerts = arrived.alerts == self._last_alerts, arrived.alerts
+        short = any(arrived.alerts.get(rule, 0) < count for rule, count in counts.items())
+        if not short or not stands_still or not self._sources.rules_in_order:
+            return False
+        expected = self._expected_alerts[1].values()
+        return alerts_passed_by(
+            self._sources.warehouse,
+            self._manifest.run_id,
+            {id_: t for each in expected for id_, t in each.items()},
+        )
 
     def _all_there(self, rows: int) -> bool:
         """Whether an input asks for no more rows: it may repeat itself, or have been sent before.

@@ -167,6 +167,7 @@ def _place(tables: Installation, opened: Callable[[], Warehouse]) -> Iterator[Pl
             warehouse=warehouse,
             rules=enabled_rules(Settings()),
             in_order=True,
+            rules_in_order=True,
         )
         made = Place(warehouse, connection, store, sources)
         made.change("TRUNCATE transactions, alerts, rejected_transactions")

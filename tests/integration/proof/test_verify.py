@@ -325,6 +325,26 @@ def test_a_missing_row_that_the_loader_passed_by_is_not_waited_for(place: Place)
     assert proof.rows.missing.ids == ids(manifest, 3)
 
 
+@pytest.mark.parametrize(("position", "patient"), [("ASC", False), ("DESC", True)])
+def test_a_missing_alert_is_waited_for_unless_a_later_one_is_there(
+    place: Place, position: str, patient: bool
+) -> None:
+    manifest = place.send(COUNT)
+    place.change(
+        "DELETE FROM alerts WHERE alert_id = ("
+        "SELECT alert_id FROM alerts JOIN transactions USING (transaction_id) "
+        f"ORDER BY CAST(transactions.sequence_number AS BIGINT) {position} LIMIT 1)"
+    )
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    proof = place.verify(manifest, timeout_s=100.0, quiet_s=50.0, sleep=sleep, clock=lambda: now[0])
+    assert len(proof.differences) == 1
+    assert (proof.settled.waited_s >= 50) == patient
+
+
 def test_rows_that_arrive_late_are_waited_for(place: Place) -> None:
     manifest = place.send(1000)
     place.change("CREATE TEMP TABLE late AS SELECT * FROM transactions ORDER BY transaction_id OFFSET 500")

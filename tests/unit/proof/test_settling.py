@@ -61,6 +61,12 @@ def test_alerts_are_waited_for_even_then() -> None:
     assert settled.waited_s > 0
 
 
+def test_alerts_that_later_ones_overtook_are_waited_for_only_briefly() -> None:
+    settled = wait(at(5), target=Awaited(5, {"velocity": 1}, alerts_passed=True), quiet_s=60.0)
+    assert settled.reason == "quiet"
+    assert 5 <= settled.waited_s < 7
+
+
 def test_silence_ends_it() -> None:
     settled = wait(at(1), at(2), target=Awaited(5, {}), quiet_s=10.0)
     assert settled.reason == "quiet"
