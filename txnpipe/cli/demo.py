@@ -240,6 +240,7 @@ def _verify(run: Invocation, story: _Story, sent: Sent, stage: str) -> None:
             warehouse=warehouse,
             rules=enabled_rules(run.settings),
             in_order=run.settings.loader.parallelization_factor == 1,
+            rules_in_order=run.settings.analytics.parallelism == 1,
         )
         proof = verify(sources, sent.manifest, timeout_s=TIMEOUT_S)
     text = _proven(proof)
