@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 
+# Tests that were started in the background ignore SIGINT, and every child would inherit that. The children of a
+# program with a handler get the default.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class Cloud:
     """A real local cloud in a home of its own, used as a user would: over HTTP and by the program."""
@@ -139,7 +143,9 @@ class Cloud:
             for process in self._seen | strays(self.home)
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         ]
-        return alive + [f"port {port}" for port in sorted(self._ports) if is_listening(port)]
+        return alive + [
+            f"port {port}" for port in sorted(self._ports - elsewhere(self.home)) if is_listening(port)
+        ]
 
     def _look(self) -> None:
         """Remembers what is there now, so that `leftovers` can look for it later."""
@@ -171,6 +177,22 @@ def strays(home: Home) -> set[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def elsewhere(home: Home) -> set[int]:
+    """Ports on which other local clouds of this machine listen: one may have taken a port that we left."""
+    ports = set()
+    for connection in psutil.net_connections(kind="tcp"):
+        if connection.status != psutil.CONN_LISTEN or not connection.pid:
+            continue
+        try:
+            process = psutil.Process(connection.pid)
+            lines = " ".join(word for each in (process, *process.parents()) for word in each.cmdline())
+        except psutil.Error:
+            continue
+        if "txnpipe" in lines and str(home.root) not in lines:
+            ports.add(connection.laddr.port)
+    return ports
 
 
 def free_port() -> int:
