@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 
-# Tests that were started in the background ignore SIGINT, and every child would inherit that. The children of a
-# program with a handler get the default.
+# Tests that were started in the background ignore SIGINT, and every child would inherit that. The children
+# of a program with a handler get the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -183,7 +183,7 @@ def elsewhere(home: Home) -> set[int]:
     """Ports on which other local clouds of this machine listen: one may have taken a port that we left."""
     ports = set()
     for connection in psutil.net_connections(kind="tcp"):
-        if connection.status != psutil.CONN_LISTEN or not connection.pid:
+        if connection.status != psutil.CONN_LISTEN or not connection.pid or not connection.laddr:
             continue
         try:
             process = psutil.Process(connection.pid)
