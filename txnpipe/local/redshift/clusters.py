@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from txnpipe.errors import TxnpipeError
 from txnpipe.local.part import ACCOUNT
 from txnpipe.local.postgres import database
-from txnpipe.local.redshift import managed_secrets, rules
+from txnpipe.local.redshift import managed_secrets, moves, rules
 from txnpipe.local.redshift.instances import Instances
 from txnpipe.local.redshift.transitions import Latencies, Transitions
 
@@ -147,7 +147,7 @@ class Clusters:
     def reconcile(self) -> set[str]:
         """Takes every cluster to the state it was on its way to; returns the instances that clusters use.
 
-        Clusters that were available are so again when this returns.
+        Clusters that were available are so again when this returns, and functions know their addresses.
         """
         used: set[str] = set()
         with self._moto_state():
@@ -160,12 +160,18 @@ class Clusters:
             elif cluster.status == "pausing":
                 self._pause(cluster)
             elif cluster.status != "paused":
-                self._create(cluster)
+                self._start(cluster)
+        self._tell_functions()
         return used
 
     # In the background
 
     def _create(self, cluster: Any, *, fresh: bool = False) -> None:
+        """Starts the PostgreSQL, and says where it is."""
+        self._start(cluster, fresh=fresh)
+        self._tell_functions()
+
+    def _start(self, cluster: Any, *, fresh: bool = False) -> None:
         """Starts the PostgreSQL. fresh: nothing can be there yet, and what is there is nobody's."""
         try:
             if fresh:
@@ -189,6 +195,20 @@ class Clusters:
             return
         cluster.port = port
         self._set(cluster, "available")
+
+    def _tell_functions(self) -> None:
+        """Tells functions which clusters have moved, and notes what they know: a kill may come in between."""
+        with self._moto_state():
+            clusters = list(_all_clusters())
+            running = [cluster for cluster in clusters if cluster.status in RUNNING]
+            moved = moves.moved_ports(
+                [(cluster.told_port, int(cluster.port)) for cluster in running],
+                [cluster.told_port for cluster in clusters],
+            )
+            if moved:
+                moves.tell_functions(moved)
+            for cluster in running:
+                cluster.told_port = int(cluster.port)
 
     def _try_again(self, cluster: Any) -> None:
         if cluster.status == "hardware-failure":

@@ -39,6 +39,7 @@ def install(clusters: Clusters, instances: Instances) -> Callable[[], None]:
     patch(Cluster, "master_password_secret_arn", None)
     patch(Cluster, "manage_master_password", False)
     patch(Cluster, "restored_from", None)
+    patch(Cluster, "told_port", 0)
     patch(Cluster, "final_snapshot", None)
     instance_name = functools.cached_property(_instance_name)
     instance_name.__set_name__(Cluster, "instance_name")
