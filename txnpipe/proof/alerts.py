@@ -21,13 +21,17 @@ _LOOKED_AT = 500
 
 
 class RuleCheck(Protocol):
-    """What is needed of a rule: its name, and the query for its alerts in the run :run_id."""
+    """What is needed of a rule: its name, the query for its alerts in the run :run_id, and whether it looks
+    at an account's transactions in order."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def verify_sql(self) -> str: ...
+
+    @property
+    def ordered(self) -> bool: ...
 
 
 @dataclass(frozen=True)

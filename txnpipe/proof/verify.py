@@ -76,6 +76,8 @@ class Proof:
     row_latency: Latency | None
     alert_latency: Latency | None
     seconds: float
+    order_dependent: frozenset[str] = frozenset()
+    """Rules that look at an account's transactions in an order which the analytics app need not keep."""
     differences: tuple[str, ...] = field(default=())
 
     @property
@@ -140,6 +142,9 @@ def verify(
         row_latency=row_latency(warehouse, run_id),
         alert_latency=alert_latency(warehouse, run_id),
         seconds=clock() - started,
+        order_dependent=frozenset(
+            rule.name for rule in sources.rules if rule.ordered and not sources.rules_in_order
+        ),
     )
     return _judged(proof)
 
@@ -343,7 +348,9 @@ def _differences(proof: Proof) -> list[str]:
         ):
             if finding:
                 plural = "alert" if finding.count == 1 else "alerts"
-                found.append(f"{finding.count:,} {what} {rule.rule} {plural}")
+                doubt = " (it depends on an order that parallelism above 1 may change)"
+                unsure = rule.rule in proof.order_dependent
+                found.append(f"{finding.count:,} {what} {rule.rule} {plural}{doubt if unsure else ''}")
     unexplained = len(proof.rejects.own) - proof.rejects.explained
     if unexplained > 0:
         records = "record of this run was" if unexplained == 1 else "records of this run were"

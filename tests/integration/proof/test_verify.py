@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -375,3 +376,11 @@ def test_the_spool_holds_what_is_stored(place: Place) -> None:
     content = expected.find("odd-3")
     assert content is not None
     assert content.when == "2026-06-29 22:00:00.000000"
+
+
+def test_at_a_higher_parallelism_a_rule_that_depends_on_order_is_doubted(place: Place) -> None:
+    manifest = place.send(COUNT)
+    place.change("DELETE FROM alerts WHERE rule IN ('velocity', 'large_amount')")
+    place.sources = replace(place.sources, rules_in_order=False)
+    doubted = {difference: "parallelism" in difference for difference in place.verify(manifest).differences}
+    assert [("velocity" in difference) == doubt for difference, doubt in doubted.items()] == [True, True]
