@@ -17,8 +17,8 @@ class LocalContext:
     """Handed to every part when it is made.
 
     home: the installation's directory, each part keeps its state in a subdirectory of its own name.
-    endpoint_url: where the API server listens. It listens before the parts have started; a request to one that
-    has not waits for it.
+    endpoint_url: where the API server listens. It listens before the parts have started; a request to one
+    that has not waits for it.
     access_key_id, secret_access_key: the installation's key; every request to the API server must carry it.
     client: makes a boto3 client of the local cloud: `client("s3", "us-east-1")`.
     moto_gate: held by a part's own threads while they touch moto's objects; moto's calls hold it already.
