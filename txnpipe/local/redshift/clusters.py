@@ -208,7 +208,9 @@ class Clusters:
             if moved:
                 moves.tell_functions(moved)
             for cluster in running:
-                cluster.told_port = int(cluster.port)
+                if cluster.told_port != cluster.port:
+                    _backend(cluster.region)  # gets it saved
+                    cluster.told_port = int(cluster.port)
 
     def _try_again(self, cluster: Any) -> None:
         if cluster.status == "hardware-failure":

@@ -34,7 +34,8 @@ def tell_functions(moved: Mapping[int, int]) -> None:
     """
     from moto.awslambda.models import lambda_backends
 
-    for backend in lambda_backends[ACCOUNT].values():
+    for region in list(lambda_backends[ACCOUNT]):
+        backend = lambda_backends[ACCOUNT][region]  # a backend that is looked up by name is saved afterwards
         published = [
             function
             for function in backend.list_functions(func_version="ALL")
