@@ -36,6 +36,7 @@ from txnpipe.local.part import ACCOUNT, LocalContext, Part
 from txnpipe.local.parts import build_parts
 from txnpipe.local.runtime import Options, Runtime
 from txnpipe.local.server import ApiServer, Listening
+from txnpipe.local.service import Service
 
 log = logging.getLogger("txnpipe.local.daemon")
 
@@ -53,6 +54,7 @@ class Daemon:
         self._options = options
         self._stopping = threading.Event()
         self._parts: list[Part] = []
+        self._services: dict[str, Sequence[Service]] = {}
         self._ready = False
         self._started_at = time.time()
         self._noted: object = None
@@ -92,7 +94,7 @@ class Daemon:
             while not self._stopping.wait(TICK_S):
                 self._keep_house()
         finally:
-            self._stop(listening)
+            self._stop(server, listening)
 
     def _context(self, keys: credentials.LocalCredentials) -> LocalContext:
         return LocalContext(
@@ -111,10 +113,10 @@ class Daemon:
 
         The server listens meanwhile: a part may start functions or jobs that call the APIs of earlier parts.
         """
-        starts: list[tuple[Part, list[Callable[[], None]]]] = [
-            (part, [server.add(service, started=False) for service in services])
-            for part, services in build_parts(context)
-        ]
+        starts: list[tuple[Part, list[Callable[[], None]]]] = []
+        for part, services in build_parts(context):
+            self._services[part.name] = services
+            starts.append((part, [server.add(service, started=False) for service in services]))
         listening.start()
         for part, opened in starts:
             began = time.monotonic()
@@ -163,11 +165,13 @@ class Daemon:
             leftovers.note(self._home, owned)
             self._noted = owned
 
-    def _stop(self, listening: Listening) -> None:
+    def _stop(self, server: ApiServer, listening: Listening) -> None:
         """Stops everything, in order; what fails on the way keeps nothing else from being stopped."""
         _attempt("say that it stops", lambda: self._publish("stopping"))
         for part in reversed(self._parts):
             began = time.monotonic()
+            for service in self._services[part.name]:
+                server.withdraw(service)
             _attempt(f"stop {part.name}", part.stop)
             log.info("%s stopped in %.2f s", part.name, time.monotonic() - began)
         _attempt("stop the API server", listening.stop)

@@ -56,6 +56,7 @@ class UnknownOperation(Exception):  # noqa: N818 - named after AWS's own error
 class _Route:
     service: Service
     started: threading.Event
+    withdrawn: bool = False
 
 
 class ApiServer:
@@ -77,6 +78,15 @@ class ApiServer:
         self._routes.append(route)
         return route.started.set
 
+    def withdraw(self, service: Service) -> None:
+        """From now on requests to a registered service are told that it is not available.
+
+        A part that has stopped knows nothing any more; it must not say that nothing exists.
+        """
+        for route in self._routes:
+            if route.service is service:
+                route.withdrawn = True
+
     def call(self, target: str, region: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
         """Calls a JSON operation of one of our own services from within the process.
 
@@ -84,7 +94,7 @@ class ApiServer:
         """
         for route in self._routes:
             if route.service.claims("POST", "/", target):
-                if not route.started.is_set():
+                if route.withdrawn or not route.started.is_set():
                     return None
                 body = json.dumps(parameters).encode()
                 headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": target}
@@ -134,14 +144,12 @@ class ApiServer:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         for route in self._routes:
             if route.service.claims(method, path, target):
-                if not route.started.is_set() and not route.started.wait(self._patience):
-                    return _error(
-                        environ,
-                        service,
-                        wire.Code.UNAVAILABLE,
-                        "This part of the local cloud is starting.",
-                        503,
-                    )
+                if not route.withdrawn and not route.started.is_set():
+                    route.started.wait(self._patience)
+                if route.withdrawn or not route.started.is_set():
+                    doing = "stopping" if route.withdrawn else "starting"
+                    message = f"This part of the local cloud is {doing}."
+                    return _error(environ, service, wire.Code.UNAVAILABLE, message, 503)
                 request = Request(
                     method,
                     path,

@@ -173,6 +173,20 @@ def test_a_request_to_a_part_that_never_starts_is_told_so() -> None:
     assert (response.status, json.loads(response.body)["__type"]) == (503, "ServiceUnavailableException")
 
 
+def test_a_part_that_has_stopped_does_not_say_that_nothing_exists() -> None:
+    made = ApiServer(Guard(KEY), Fallback(), start_patience_s=60)
+    for started in (True, False):
+        echo = Echo(lambda _: Response(400, b"never"))
+        made.add(echo, started=started)
+        made.withdraw(echo)
+
+        response = made.respond(environ())
+
+        assert (response.status, json.loads(response.body)["__type"]) == (503, "ServiceUnavailableException")
+        assert b"is stopping" in response.body
+        assert made.call("Echo.Do", "eu-west-3", {}) is None
+
+
 def test_services_are_called_from_within_the_process() -> None:
     def handler(request: Request) -> Response:
         if json.loads(request.body) == {"fail": True}:

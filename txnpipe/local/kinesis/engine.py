@@ -265,6 +265,10 @@ class KinesisEngine:
         try:
             return self._streams[arn]
         except KeyError:
+            if self._stopping:  # what is closed has not gone
+                raise ServiceError(
+                    "ServiceUnavailableException", "Kinesis is stopping on this machine.", 503
+                ) from None
             raise not_found(arn.rpartition("/")[2]) from None
 
     def streams(self, region: str) -> list[Stream]:
