@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from tests.e2e.conftest import REGION, Cloud
+from tests.e2e.pipelines import Pipeline
 from txnpipe.local.part import ACCOUNT
 from txnpipe.target import STAND_IN_CONNECTOR
 
@@ -23,6 +24,13 @@ def test_teardown_of_nothing_says_so_in_a_sentence_with_a_fix(cloud: Cloud) -> N
     assert cloud.run("status", "--pipeline", "never-made").returncode == 3
 
 
+def test_an_endpoint_of_another_pipeline_makes_no_pipeline(cloud: Cloud, pipeline: Pipeline) -> None:
+    """All pipelines of a VPC share one endpoint of Secrets Manager."""
+    kinds = {found["kind"]: found["facts"] for found in pipeline.run("status")["resources"]}
+    assert kinds["vpc endpoint"]["shared"] is False
+    assert cloud.run("status", "--pipeline", "never-made").returncode == 3
+
+
 def test_teardown_removes_everything_but_not_under_a_wrong_name(cloud: Cloud) -> None:
     processes = {process.name() for process in cloud.processes()}
     assert cloud.run("setup", "--pipeline", PIPELINE).returncode == 0
@@ -33,7 +41,8 @@ def test_teardown_removes_everything_but_not_under_a_wrong_name(cloud: Cloud) ->
     assert removed.returncode == 0, removed.stderr
     document = json.loads(removed.stdout)
     assert document["leftovers"] == []
-    assert len(document["removed"]) == 21
+    removed_kinds = [name.partition("/")[0] for name in document["removed"]]
+    assert len([kind for kind in removed_kinds if kind != "vpc endpoint"]) == 20
     _nothing_is_left(cloud)
     assert {process.name() for process in cloud.processes()} <= processes
 

@@ -26,7 +26,7 @@ def status(run: Invocation) -> ExitCode:
     graph = pipeline_graph(run)
     with run.out.status("Reading what is there …"):
         findings = inspect(graph)
-        if not any(finding.present for finding in findings):
+        if not any(finding.present and not finding.facts.get("shared") for finding in findings):
             raise nothing_there(graph, Inventory((), tuple(f.problem for f in findings if f.problem), ()))
         counts, problem = row_counts(graph)
     run.out.say(headline(run))

@@ -18,17 +18,20 @@ from txnpipe.operate.rejects import Reject, newest_rejects
 from txnpipe.proof.alerts import expected_alerts
 from txnpipe.proof.checksum import CONTENT_COLUMNS, Content, digest, row_content
 from txnpipe.proof.expected import expected_of, run_of
+from txnpipe.proof.in_stream import SEARCH_S, Place, StreamSearch
 from txnpipe.proof.verify import Sources
-from txnpipe.traffic.manifest import Manifest, Span
-from txnpipe.traffic.shardmap import hash_key
+from txnpipe.traffic.manifest import Manifest
 from txnpipe.transactions import InvalidTransaction, parse
 
 SEARCHED_RUNS = 10
 """An id that names no run is looked for in the input of this many newest runs."""
-SEARCH_S = 20.0
-"""How long the stream is searched for a record that is in no table."""
 _REJECTS_LOOKED_AT = 5000
 _MARGIN = timedelta(minutes=5)
+_READABLE = {
+    True: "still readable",
+    False: "no longer readable",
+    None: "too many others read the shard to tell whether it is still readable",
+}
 
 
 @dataclass(frozen=True)
@@ -59,20 +62,12 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a record lies in the stream."""
-
-    shard_id: str
-    sequence_number: str
-
-
-@dataclass(frozen=True)
 class _Row:
     content: Content
     run_id: str | None
     arrived_at: datetime
     stored_at: datetime
-    place: _Place
+    place: Place
 
 
 def follow(sources: Sources, transaction_id: str, *, clock: Callable[[], float] = time.monotonic) -> Trace:
@@ -81,13 +76,15 @@ def follow(sources: Sources, transaction_id: str, *, clock: Callable[[], float] 
     rows = _rows(sources, transaction_id)
     since = manifest.created_at.astimezone(UTC) - _MARGIN if manifest else None
     rejects = _rejects(sources, transaction_id, since)
+    search = StreamSearch(sources.target.client("kinesis"), sources.names.stream, clock=clock)
     place = rows[0].place if rows else _reject_place(rejects)
     if place is None:
-        place = _search(sources, transaction_id, _key(content, transaction_id), since, clock)
+        key = _key(content, transaction_id)
+        place = search.find(key, since, lambda data: _is(data, transaction_id))
     arrived = rows[0].arrived_at if rows else rejects[0].arrived_at if rejects else None
     hops = [
         _sent_hop(manifest, content),
-        _stream_hop(sources, place, arrived),
+        _stream_hop(search, sources.names.stream, place, arrived),
         *_stored_hops(sources, rows, rejects, content, transaction_id, since, place),
     ]
     if rows:
@@ -115,14 +112,14 @@ def _sent_hop(manifest: Manifest | None, content: Content | None) -> Hop:
     return Hop("sent", True, f"in run {manifest.run_id}: {when}, account {content.account_id or 'none'}")
 
 
-def _stream_hop(sources: Sources, place: _Place | None, arrived: datetime | None) -> Hop:
-    name = sources.names.stream
+def _stream_hop(search: StreamSearch, name: str, place: Place | None, arrived: datetime | None) -> Hop:
+    if place is None and search.out_of_time:
+        return Hop("stream", None, f"not found in {name} within {SEARCH_S:.0f} s of reading; there is more")
     if place is None:
         return Hop("stream", False, f"not found in {name}: never put, or older than the stream's retention")
     where = f"{place.shard_id}, sequence number {place.sequence_number}"
     when = f", arrived {arrived.isoformat(sep=' ')} UTC" if arrived else ""
-    readable = "still readable" if _readable(sources, place) else "no longer readable"
-    return Hop("stream", True, f"{where}{when}; {readable}")
+    return Hop("stream", True, f"{where}{when}; {_READABLE[search.holds(place)]}")
 
 
 def _stored_hops(
@@ -132,7 +129,7 @@ def _stored_hops(
     content: Content | None,
     transaction_id: str,
     since: datetime | None,
-    place: _Place | None,
+    place: Place | None,
 ) -> Iterator[Hop]:
     for reject in rejects:
         expected_repeat = bool(rows) and reject.reason == "id_reused"
@@ -223,11 +220,11 @@ def _notifier_state(sources: Sources) -> str:
     return f"{names.notifier} is {state} (last result: {result}), {topic}"
 
 
-def _alert_place(sources: Sources, alert_id: str) -> _Place | None:
+def _alert_place(sources: Sources, alert_id: str) -> Place | None:
     result = sources.warehouse.query(
         "SELECT shard_id, sequence_number FROM alerts WHERE alert_id = :id", {"id": alert_id}
     )
-    return _Place(str(result.rows[0][0]), str(result.rows[0][1])) if result.rows else None
+    return Place(str(result.rows[0][0]), str(result.rows[0][1])) if result.rows else None
 
 
 def _log_lines(logs: Any, group: str, since: datetime) -> Iterator[dict[str, Any]]:
@@ -257,7 +254,7 @@ def _rows(sources: Sources, transaction_id: str) -> list[_Row]:
         {"id": transaction_id},
     )
     return [
-        _Row(row_content(row[:8]), row[8], row[9], row[10], _Place(str(row[11]), str(row[12])))
+        _Row(row_content(row[:8]), row[8], row[9], row[10], Place(str(row[11]), str(row[12])))
         for row in result.rows
     ]
 
@@ -272,61 +269,12 @@ def _names(payload: bytes, transaction_id: str) -> bool:
     return json.dumps(transaction_id).encode() in payload or transaction_id.encode() in payload
 
 
-def _reject_place(rejects: list[Reject]) -> _Place | None:
-    return _Place(rejects[0].shard_id, rejects[0].sequence_number) if rejects else None
+def _reject_place(rejects: list[Reject]) -> Place | None:
+    return Place(rejects[0].shard_id, rejects[0].sequence_number) if rejects else None
 
 
 def _key(content: Content | None, transaction_id: str) -> str:
     return (content.account_id if content else None) or transaction_id
-
-
-def _readable(sources: Sources, place: _Place) -> bool:
-    kinesis = sources.target.client("kinesis")
-    with translated("read from the stream", sources.names.stream):
-        try:
-            iterator = kinesis.get_shard_iterator(
-                StreamName=sources.names.stream,
-                ShardId=place.shard_id,
-                ShardIteratorType="AT_SEQUENCE_NUMBER",
-                StartingSequenceNumber=place.sequence_number,
-            )["ShardIterator"]
-            records = kinesis.get_records(ShardIterator=iterator, Limit=1)["Records"]
-        except ClientError as error:
-            if error_code(error) in {"ResourceNotFoundException", "InvalidArgumentException"}:
-                return False
-            raise
-    return bool(records) and records[0]["SequenceNumber"] == place.sequence_number
-
-
-def _search(
-    sources: Sources,
-    transaction_id: str,
-    partition_key: str,
-    since: datetime | None,
-    clock: Callable[[], float],
-) -> _Place | None:
-    """Reads the shards that the key may have gone to, from the beginning of the run on."""
-    kinesis = sources.target.client("kinesis")
-    deadline = clock() + SEARCH_S
-    with translated("read from the stream", sources.names.stream):
-        for shard_id in _shards_of(kinesis, sources.names.stream, partition_key):
-            start: dict[str, Any] = (
-                {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": since}
-                if since
-                else {"ShardIteratorType": "TRIM_HORIZON"}
-            )
-            iterator: str | None = kinesis.get_shard_iterator(
-                StreamName=sources.names.stream, ShardId=shard_id, **start
-            )["ShardIterator"]
-            while iterator and clock() < deadline:
-                answer = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
-                for record in answer["Records"]:
-                    if record["PartitionKey"] == partition_key and _is(record["Data"], transaction_id):
-                        return _Place(shard_id, record["SequenceNumber"])
-                iterator = answer.get("NextShardIterator")
-                if not answer["Records"] and not answer.get("MillisBehindLatest"):
-                    break
-    return None
 
 
 def _is(data: bytes, transaction_id: str) -> bool:
@@ -334,17 +282,3 @@ def _is(data: bytes, transaction_id: str) -> bool:
         return parse(data).transaction_id == transaction_id
     except InvalidTransaction:
         return _names(data, transaction_id)
-
-
-def _shards_of(kinesis: Any, stream: str, partition_key: str) -> list[str]:
-    """Every shard, open or closed, whose range holds the key."""
-    wanted = hash_key(partition_key)
-    found = []
-    pages = kinesis.get_paginator("list_shards").paginate(StreamName=stream)
-    for page in pages:
-        for shard in page["Shards"]:
-            hashes = shard["HashKeyRange"]
-            span = Span(shard["ShardId"], hashes["StartingHashKey"], hashes["EndingHashKey"])
-            if int(span.starting_hash_key) <= wanted <= int(span.ending_hash_key):
-                found.append(span.shard_id)
-    return found
