@@ -51,7 +51,8 @@ def scale(
             else:
                 run.out.say(f"  {before} → {after} shards")
 
-        made = reshard.walk(client, stream, plan.target, on_step=stepping)
+        impatient = run.target.client("kinesis", retries={"mode": "standard", "total_max_attempts": 2})
+        made = reshard.walk(client, stream, plan.target, impatient=impatient, on_step=stepping)
     run.out.result("scale", {**payload, "changes": made})
     capacity = f"{plan.target * 1000:,} records and {plan.target} MB a second"
     run.out.line(f"{stream} has {_shards(plan.target)} and takes {capacity}.")

@@ -108,6 +108,7 @@ def walk(
     stream: str,
     target: int,
     *,
+    impatient: Any = None,
     on_step: Callable[[int, int], None] | None = None,
     on_wait: Callable[[float], None] | None = None,
     timeout_s: float = STEP_TIMEOUT_S,
@@ -116,8 +117,10 @@ def walk(
 ) -> int:
     """Walks to `target` shards, step by step, and returns the number of changes it made.
 
-    on_step hears (from, to) before each change, on_wait the seconds waited for the current one. Raises
-    TxnpipeError: LIMIT (the day's changes are used up, or the account's shards), TIMEOUT, SERVICE.
+    impatient: a client that hardly retries, for the changes themselves: boto3 takes a day's limit for
+    throttling, and would ask again and again for many seconds. on_step hears (from, to) before each change,
+    on_wait the seconds waited for the current one. Raises TxnpipeError: LIMIT (the day's changes are used up,
+    or the account's shards), TIMEOUT, SERVICE.
     """
     changes = 0
     while True:
@@ -127,7 +130,7 @@ def walk(
             return changes
         if on_step:
             on_step(state.shards, steps[0])
-        if _update(client, stream, state.shards, steps[0], target):
+        if _update(impatient or client, stream, state.shards, steps[0], target):
             changes += 1
         else:
             sleep(0.2)  # somebody else was quicker; the next look waits for that change
