@@ -76,7 +76,8 @@ def follow(sources: Sources, transaction_id: str, *, clock: Callable[[], float] 
     rows = _rows(sources, transaction_id)
     since = manifest.created_at.astimezone(UTC) - _MARGIN if manifest else None
     rejects = _rejects(sources, transaction_id, since)
-    search = StreamSearch(sources.target.client("kinesis"), sources.names.stream, clock=clock)
+    kinesis = sources.target.client("kinesis", retries={"mode": "standard", "total_max_attempts": 1})
+    search = StreamSearch(kinesis, sources.names.stream, clock=clock)
     place = rows[0].place if rows else _reject_place(rejects)
     if place is None:
         key = _key(content, transaction_id)

@@ -30,7 +30,10 @@ class Place:
 
 
 class StreamSearch:
-    """Reads one stream. One deadline holds for everything that it is asked."""
+    """Reads one stream. One deadline holds for everything that it is asked.
+
+    `kinesis` should not retry by itself: it would wait much longer than the shard needs.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class StreamSearch:
         """
         with translated("read from the stream", self._stream):
             try:
-                iterator: str | None = self._iterator(
+                iterator = self._iterator(
                     place.shard_id,
                     ShardIteratorType="AT_SEQUENCE_NUMBER",
                     StartingSequenceNumber=place.sequence_number,
@@ -85,7 +88,7 @@ class StreamSearch:
         )
         with translated("read from the stream", self._stream):
             for shard_id in self._shards_of(partition_key):
-                iterator: str | None = self._iterator(shard_id, **start)
+                iterator = self._iterator(shard_id, **start)
                 while iterator and (answer := self._read(iterator, limit=10_000)):
                     for record in answer["Records"]:
                         if record["PartitionKey"] == partition_key and matches(record["Data"]):
@@ -95,23 +98,27 @@ class StreamSearch:
                     iterator = answer.get("NextShardIterator")
         return None
 
-    def _iterator(self, shard_id: str, **where: Any) -> str:
-        answer = self._kinesis.get_shard_iterator(StreamName=self._stream, ShardId=shard_id, **where)
-        return str(answer["ShardIterator"])
+    def _iterator(self, shard_id: str, **where: Any) -> str | None:
+        answer = self._ask(
+            self._kinesis.get_shard_iterator, StreamName=self._stream, ShardId=shard_id, **where
+        )
+        return str(answer["ShardIterator"]) if answer else None
 
     def _read(self, iterator: str, limit: int) -> dict[str, Any] | None:
-        """One read that the shard had room for; None when time is up."""
+        answer = self._ask(self._kinesis.get_records, ShardIterator=iterator, Limit=limit)
+        if answer and not answer["Records"]:
+            self._sleep(PAUSE_S)
+        return answer
+
+    def _ask(self, call: Callable[..., dict[str, Any]], **request: Any) -> dict[str, Any] | None:
+        """An answer that the shard had room for; None when time is up."""
         while self._clock() < self._deadline:
             try:
-                answer: dict[str, Any] = self._kinesis.get_records(ShardIterator=iterator, Limit=limit)
+                return call(**request)
             except ClientError as error:
                 if error_code(error) != "ProvisionedThroughputExceededException":
                     raise
                 self._sleep(PAUSE_S)
-                continue
-            if not answer["Records"]:
-                self._sleep(PAUSE_S)
-            return answer
         self.out_of_time = True
         return None
 
