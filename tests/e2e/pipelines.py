@@ -47,9 +47,9 @@ class Pipeline:
             text=True,
         )
 
-    def environment(self) -> dict[str, str]:
-        """What `eval "$(txnpipe local env)"` makes of a user's environment."""
-        if not self._variables:
+    def environment(self, *, again: bool = False) -> dict[str, str]:
+        """What `eval "$(txnpipe local env)"` makes of a user's environment; asked once, or `again`."""
+        if again or not self._variables:
             self._variables = self.run("local", "env")["variables"]
         return {**self.cloud.environment(), **self._variables}
 

@@ -104,9 +104,9 @@ def revive(settings: LocalSettings, cloud: LocalCloud) -> None:
 
 
 def _was_stopped(home: Home) -> bool:
-    """Whether the last daemon ended, or is ending, in order: a killed one leaves its runtime file."""
+    """Whether the last daemon ended, or is ending, in order: what it said last stays in its runtime file."""
     left = read_json(home.runtime_file)
-    if left is None:
+    if left is None:  # deleted with the whole home, or one is being started
         return not runtime.is_locked(home)
     return bool(left.get("state") == "stopping")
 

@@ -166,7 +166,10 @@ class Daemon:
             self._noted = owned
 
     def _stop(self, server: ApiServer, listening: Listening) -> None:
-        """Stops everything, in order; what fails on the way keeps nothing else from being stopped."""
+        """Stops everything, in order; what fails on the way keeps nothing else from being stopped.
+
+        The runtime file stays and says so, or commands would take the stop for a death and start it again.
+        """
         _attempt("say that it stops", lambda: self._publish("stopping"))
         for part in reversed(self._parts):
             began = time.monotonic()
@@ -177,7 +180,6 @@ class Daemon:
         _attempt("stop the API server", listening.stop)
         _attempt("save the control plane's state", self._moto.stop)
         _attempt("end what is left", lambda: leftovers.end(self._home))
-        _attempt("remove the runtime file", lambda: self._home.runtime_file.unlink(missing_ok=True))
         log.info("stopped")
 
 
