@@ -9,6 +9,7 @@ import stat
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -182,6 +183,19 @@ def test_temporary_credentials_act_as_the_user_until_they_expire(server: Postgre
         temporary_credentials.issue(server, "nobody", now)
     made = temporary_credentials.issue(server, "somebody", now, auto_create=True)
     connect(server, made.password, made.user).close()
+
+
+def test_all_who_ask_at_once_for_temporary_credentials_can_log_in(server: PostgresServer) -> None:
+    started(server)
+    now = datetime.now(UTC)
+
+    def ask(number: int) -> temporary_credentials.TemporaryCredentials:
+        return temporary_credentials.issue(server, f"u{number % 3}", now, auto_create=True)
+
+    with ThreadPoolExecutor(12) as askers:
+        issued = list(askers.map(ask, range(12)))
+    for each in issued:
+        connect(server, each.password, each.user).close()
 
 
 def test_an_expired_password_is_refused(server: PostgresServer) -> None:

@@ -8,6 +8,7 @@ asking again moves the expiry and never shortens it.
 from __future__ import annotations
 
 import secrets
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,9 @@ from txnpipe.local.postgres.server import PostgresServer
 
 SHORTEST_S, LONGEST_S, DEFAULT_S = 900, 3600, 900
 """Bounds of DurationSeconds (Redshift API reference, GetClusterCredentials)."""
+
+_ISSUING = threading.Lock()
+"""Two that ask at once must get one password; and PostgreSQL refuses to change a role twice at once."""
 
 
 class NoSuchUserError(Exception):
@@ -43,6 +47,13 @@ def issue(
     auto_create: bool = False,
 ) -> TemporaryCredentials:
     """A login that acts as `user` until it expires. Raises NoSuchUserError."""
+    with _ISSUING:
+        return _issue(server, user, now, duration_s, auto_create=auto_create)
+
+
+def _issue(
+    server: PostgresServer, user: str, now: datetime, duration_s: int, *, auto_create: bool
+) -> TemporaryCredentials:
     login = f"{'IAMA' if auto_create else 'IAM'}:{user}"
     file = server.directory / "temporary.json"
     known = read_json(file) or {}
