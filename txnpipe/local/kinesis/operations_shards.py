@@ -37,14 +37,14 @@ def shard_answer(shard: Shard) -> dict[str, Any]:
 def list_shards(engine: KinesisEngine, region: str, request: dict[str, Any]) -> dict[str, Any]:
     """ListShards: 1,000 a page unless told otherwise, with every ShardFilter."""
     now = engine.clock()
-    after = request.get("ExclusiveStartShardId")
+    after, shard_filter = request.get("ExclusiveStartShardId"), request.get("ShardFilter")
     if request.get("NextToken") is not None:
         clashing = ("StreamName", "StreamARN", "StreamCreationTimestamp", "ExclusiveStartShardId")
         if any(request.get(name) is not None for name in clashing):
             raise invalid("NextToken and StreamName cannot be provided together.")
         token = tokens.decode_page(request["NextToken"], now)
         stream = engine.stream(token.subject)
-        after = token.after
+        after, shard_filter = token.after, token.shard_filter
     else:
         stream = stream_of(engine, region, request)
         created_at = request.get("StreamCreationTimestamp")
@@ -54,8 +54,8 @@ def list_shards(engine: KinesisEngine, region: str, request: dict[str, Any]) -> 
                 f"Stream {stream.name} under account {ACCOUNT} was not created at {created_at}.",
             )
     shards = stream.shards
-    if request.get("ShardFilter"):
-        shards, filter_after = _filtered(stream, shards, request["ShardFilter"], now)
+    if shard_filter:
+        shards, filter_after = _filtered(stream, shards, shard_filter, now)
         after = after or filter_after
     shards, next_token = page_of(
         shards,
@@ -64,6 +64,7 @@ def list_shards(engine: KinesisEngine, region: str, request: dict[str, Any]) -> 
         limit=request.get("MaxResults", 1000),
         subject=stream.document.arn,
         now=now,
+        shard_filter=shard_filter,
     )
     answer: dict[str, Any] = {"Shards": [shard_answer(shard) for shard in shards]}
     if next_token:

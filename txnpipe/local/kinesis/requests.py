@@ -68,13 +68,14 @@ def page_of(
     limit: int,
     subject: str,
     now: float,
+    shard_filter: dict[str, Any] | None = None,
 ) -> tuple[list[T], str | None]:
     """The items whose names come after `after`, `limit` of them, and the token for the next page if any.
 
-    `items` are in order of their names.
+    `items` are in order of their names; shard_filter: what left these of more, kept in the token.
     """
     rest = [item for item in items if after is None or name_of(item) > after]
     page = list(rest[:limit])
     if len(rest) <= limit:
         return page, None
-    return page, tokens.encode(tokens.PageToken(subject, name_of(page[-1]), now))
+    return page, tokens.encode(tokens.PageToken(subject, name_of(page[-1]), now, shard_filter))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,11 +29,15 @@ class ShardIterator(NamedTuple):
 
 
 class PageToken(NamedTuple):
-    """Where the next page of a listing starts: after the item named `after` of `subject` (an ARN, or "")."""
+    """Where the next page of a listing starts: after the item named `after` of `subject` (an ARN, or "").
+
+    shard_filter: the ShardFilter that the listing began with.
+    """
 
     subject: str
     after: str
     issued_at: float
+    shard_filter: dict[str, Any] | None = None
 
 
 def encode(token: ShardIterator | PageToken) -> str:
