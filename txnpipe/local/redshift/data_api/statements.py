@@ -6,6 +6,7 @@ What is remembered lives as long as the daemon; after a restart its ids are unkn
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 import time
@@ -22,6 +23,8 @@ from txnpipe.local.redshift.data_api import results
 from txnpipe.local.redshift.data_api.access import DatabaseRefusalError, Login
 from txnpipe.local.service import ServiceError
 from txnpipe.sqltext import replace_parameters, statements
+
+_log = logging.getLogger(__name__)
 
 KEPT_S = 24 * 3600.0
 """How long the service keeps results."""
@@ -213,6 +216,13 @@ class Executions:
     # In a worker
 
     def _run(self, execution: Execution, login: Callable[[], Login]) -> None:
+        try:
+            self._connect_and_run(execution, login)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the statement must hear of it
+            _log.exception("statement %s ended in an unexpected way", execution.id)
+            self._end(execution, "FAILED", _first_line(str(error)))
+
+    def _connect_and_run(self, execution: Execution, login: Callable[[], Login]) -> None:
         self._set(execution, "PICKED")
         try:
             connection = login().connect()
