@@ -127,15 +127,14 @@ def reset(
 
     txnpipe local reset --yes
     """
-    from txnpipe.local.client import stop as stop_cloud
+    from txnpipe.local.client import reset as reset_cloud
     from txnpipe.local.home import Home
 
     home = Home.of_user()
     if not yes:
         run.out.confirm(f"Delete everything of the local cloud in {home.root}?")
     with run.out.status("Stopping the local cloud …"):
-        stop_cloud(home)
-    home.remove()
+        reset_cloud(home)
     run.out.say(f"Deleted everything in {home.root}. Next: txnpipe setup.")
     run.out.result("local-reset", {"home": str(home.root)})
 

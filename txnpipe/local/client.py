@@ -23,13 +23,14 @@ from txnpipe.config.settings import LocalSettings
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local import control, credentials, runtime
 from txnpipe.local.files import read_json
-from txnpipe.local.home import Home
+from txnpipe.local.home import Home, unusable
 from txnpipe.local.part import ACCOUNT
 from txnpipe.local.runtime import Options, Runtime
 
 START_DEADLINE_S = 90.0
 """How long a start may take. A first one makes no database; a later one brings everything back."""
 STOP_DEADLINE_S = 60.0
+RESET_DEADLINE_S = 5.0
 PING_TIMEOUT_S = 5.0
 _POLL_S = 0.02
 _LOG_LINES_IN_ERRORS = 8
@@ -159,8 +160,9 @@ def stop(
     """Stops the daemon and everything it started; returns whether there was anything to stop.
 
     A daemon that does not stop in time is killed, and so is whatever a killed one left behind.
+    Raises TxnpipeError (TIMEOUT) where one is just starting and does not say who it is.
     """
-    record = _record_of_living(home, sleep)
+    record = _record_of_living(home, deadline_s, sleep)
     if record is not None:
         _signal(record.pid, signal.SIGTERM)
         if not _wait_unlocked(home, deadline_s, sleep):
@@ -173,13 +175,56 @@ def stop(
     return bool(leftovers.end(home)) or record is not None
 
 
-def _record_of_living(home: Home, sleep: Callable[[float], None]) -> Runtime | None:
-    """The living daemon's record, waiting a moment for one that has just begun; None where none lives."""
-    deadline = time.monotonic() + PING_TIMEOUT_S
+def reset(
+    home: Home,
+    deadline_s: float = RESET_DEADLINE_S,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Stops the daemon and deletes all that the installation keeps.
+
+    Holds the daemon's lock meanwhile, so that no other command starts one on what is being deleted.
+    Raises TxnpipeError: SERVICE where another command has started it again, ENVIRONMENT, TIMEOUT.
+    """
+    stop(home)
+    if not home.lock_file.exists():
+        home.remove()
+        return
+    try:
+        lock = runtime.Lock(home)
+    except OSError as error:
+        raise unusable(home.root, error) from error
+    try:
+        deadline = time.monotonic() + deadline_s
+        while not lock.try_acquire():
+            if lock.removed():  # by another command; what was made since is to go as well
+                reset(home, deadline_s, sleep=sleep)
+                return
+            if time.monotonic() > deadline:
+                raise TxnpipeError(
+                    "The local cloud was started again before its state could be deleted.",
+                    "Run txnpipe local reset again when no other command is using it.",
+                    ExitCode.SERVICE,
+                )
+            sleep(_POLL_S)
+        home.remove()
+    finally:
+        lock.release()
+
+
+def _record_of_living(home: Home, deadline_s: float, sleep: Callable[[float], None]) -> Runtime | None:
+    """The living daemon's record, waiting for one that has just begun; None where none lives."""
+    deadline = time.monotonic() + deadline_s
     while runtime.is_locked(home):
         record = runtime.read(home)
-        if record is not None or time.monotonic() > deadline:
+        if record is not None:
             return record
+        if time.monotonic() > deadline:
+            raise TxnpipeError(
+                "The local cloud is starting and does not say which process it is.",
+                f"Look into {home.daemon_log}, then run the same command again.",
+                ExitCode.TIMEOUT,
+            )
         sleep(_POLL_S)
     return None
 
@@ -214,7 +259,8 @@ def _start(home: Home, options: Options) -> LocalCloud:
         if code not in (None, 0):
             raise _failure(home, starting.pid, f"ended with code {code}")
         if code == 0 and not runtime.is_locked(home):
-            # It made way for another daemon, and that one has gone.
+            # It made way for another daemon, or for a reset, and that has come to its end.
+            home.prepare()
             starting = _spawn(home, options)
         time.sleep(_POLL_S)
     raise TxnpipeError(

@@ -250,7 +250,7 @@ def _prepare_process(home: Home) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point. Returns the process's exit code; 0 also where another daemon holds the home."""
+    """Entry point. Returns the process's exit code; 0 also where it makes way for another daemon."""
     parser = argparse.ArgumentParser(prog="txnpipe.local.daemon")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--api-port", type=int, required=True)
@@ -284,9 +284,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _acquire(lock: runtime.Lock, home: Home) -> bool:
-    """Takes the lock; False where another daemon lives and does not go away."""
+    """Takes the lock; False where another daemon lives and does not go away, or the home was removed."""
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while not lock.try_acquire():
+        if lock.removed():
+            log.info("%s was removed", home.root)
+            return False
         other = runtime.read(home)
         if (other and other.state != "stopping") or time.monotonic() > deadline:
             log.info("another daemon holds %s", home.root)

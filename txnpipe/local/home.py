@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _OURS = frozenset(
     }
 )
 """Everything that lies directly in a home."""
+_UNFINISHED = re.compile(r"\.(.+)\.\d+")
+"""What `files.write_json` was writing when it was killed."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +147,12 @@ class Home:
     def remove(self) -> None:
         """Removes everything an installation keeps here, and the directory if nothing else is in it.
 
-        The daemon must not be running. Only what is known to be ours goes: the directory may be anything
-        that somebody named. Raises TxnpipeError (ENVIRONMENT).
+        The caller holds the daemon's lock, whose file is the last to go. Only what is known to be ours goes:
+        the directory may be anything that somebody named. Raises TxnpipeError (ENVIRONMENT).
         """
         try:
-            for name in sorted(_OURS):
-                path = self.root / name
+            ours = [path for path in self._entries() if _is_ours(path.name)]
+            for path in sorted(ours, key=lambda path: path == self.lock_file):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:
@@ -159,6 +162,9 @@ class Home:
         except OSError as error:
             raise unusable(self.root, error) from error
 
+    def _entries(self) -> list[Path]:
+        return list(self.root.iterdir()) if self.root.is_dir() else []
+
     def _require_ours(self) -> None:
         owner = self.root.stat().st_uid
         if owner != os.geteuid():
@@ -167,7 +173,7 @@ class Home:
                 f"Set {ENVIRONMENT_VARIABLE} to a directory of your own.",
                 ExitCode.ENVIRONMENT,
             )
-        strangers = sorted({entry.name for entry in self.root.iterdir()} - _OURS)
+        strangers = sorted(entry.name for entry in self._entries() if not _is_ours(entry.name))
         if strangers and not self.lock_file.exists():
             # A home's permissions are changed and `reset` empties it: not somebody's documents.
             raise TxnpipeError(
@@ -197,6 +203,11 @@ def unusable(path: Path, error: OSError) -> TxnpipeError:
 
 
 _ELSEWHERE = f"{{verb}}, or set {ENVIRONMENT_VARIABLE} to a directory on another disk."
+
+
+def _is_ours(name: str) -> bool:
+    unfinished = _UNFINISHED.fullmatch(name)
+    return (unfinished[1] if unfinished else name) in _OURS
 
 
 def _is_root() -> bool:

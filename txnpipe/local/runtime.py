@@ -88,18 +88,26 @@ def is_locked(home: Home) -> bool:
 
 
 class Lock:
-    """The daemon's lock on its home."""
+    """The daemon's lock on its home, also held by whoever removes the home."""
 
     def __init__(self, home: Home) -> None:
+        self._file = home.lock_file
         self._descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_acquire(self) -> bool:
-        """Takes the lock if nobody has it."""
+        """Takes the lock if nobody has it and the home is still there."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        return True
+        return not self.removed()
+
+    def removed(self) -> bool:
+        """Whether the home was removed since this lock was made, and perhaps made again: it locks nothing."""
+        try:
+            return not os.path.samestat(self._file.stat(), os.fstat(self._descriptor))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def release(self) -> None:
         """Lets go; the end of the process does the same."""

@@ -75,6 +75,24 @@ def test_removing_leaves_what_is_not_ours(tmp_path: Path) -> None:
     assert (outside / "kept").exists()
 
 
+def test_what_a_kill_left_of_a_file_is_removed_too(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    (home.root / ".processes.json.4711").write_text("{")
+    home.remove()
+    assert not home.root.exists()
+
+
+def test_what_a_kill_left_of_a_file_is_no_stranger(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (tmp_path / ".runtime.json.4711").write_text("{")
+    home.prepare()
+    (tmp_path / ".notes.json.4711").write_text("{")
+    home.lock_file.unlink()
+    with pytest.raises(TxnpipeError, match="notes"):
+        home.prepare()
+
+
 def test_removing_an_installation_removes_its_directory_and_removing_nothing_is_fine(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()

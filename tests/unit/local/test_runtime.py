@@ -43,6 +43,34 @@ def test_a_record_is_believed_only_while_the_lock_is_held(home: Home) -> None:
     assert runtime.Lock(home).try_acquire()
 
 
+def test_a_lock_on_a_home_that_was_removed_meanwhile_is_none(home: Home) -> None:
+    first, second = runtime.Lock(home), runtime.Lock(home)
+    assert first.try_acquire()
+    assert not second.try_acquire()
+    assert not second.removed()
+
+    home.remove()
+    first.release()
+
+    assert not second.try_acquire()
+    assert second.removed()
+    home.prepare()
+    assert runtime.Lock(home).try_acquire()
+
+
+def test_the_lock_is_the_last_to_be_removed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[str] = []
+    unlink = Path.unlink
+
+    def noted(path: Path, missing_ok: bool = False) -> None:
+        removed.append(path.name)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    home.remove()
+    assert removed[-1] == home.lock_file.name
+
+
 def test_the_lock_ends_with_its_process_however_that_ends(home: Home) -> None:
     program = (
         "import sys, time; from pathlib import Path; from txnpipe.local import runtime\n"
