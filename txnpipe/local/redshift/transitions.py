@@ -8,8 +8,8 @@ what that does to a client.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,12 +32,11 @@ class Transitions:
     """Runs transitions in the background, in order per resource."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, queue.SimpleQueue[Callable[[], None] | None]] = {}
-        self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._queues: dict[str, deque[Callable[[], None]]] = {}
+        """Of the resources that have something under way, each with a thread."""
+        self._threads: set[threading.Thread] = set()
+        self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._idle = threading.Condition()
-        self._pending = 0
 
     def begin(self, resource: str, latency_s: float, work: Callable[[], None]) -> None:
         """Queues a transition of a resource. What `work` raises is logged: it has nobody to tell."""
@@ -46,43 +45,43 @@ class Transitions:
             if not self._stopping.wait(latency_s) and not self._stopping.is_set():
                 work()
 
-        with self._lock:
+        with self._changed:
             if self._stopping.is_set():
                 return
-            waiting = self._queues.get(resource)
-            if waiting is None:
-                waiting = self._queues[resource] = queue.SimpleQueue()
-                thread = threading.Thread(
-                    target=self._work_off, args=(waiting,), name=f"redshift-{resource}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
-        with self._idle:
-            self._pending += 1
-        waiting.put(run)
+            if resource in self._queues:
+                self._queues[resource].append(run)
+                return
+            self._queues[resource] = deque([run])
+            thread = threading.Thread(
+                target=self._work_off, args=(resource,), name=f"redshift-{resource}", daemon=True
+            )
+            self._threads.add(thread)
+            thread.start()
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Waits until nothing is under way; False when the time is over."""
-        with self._idle:
-            return self._idle.wait_for(lambda: self._pending == 0, timeout_s)
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._queues, timeout_s)
 
     def stop(self) -> None:
         """Lets the work under way end and forgets the rest: the state on disk says what should be."""
-        self._stopping.set()
-        with self._lock:
-            queues, threads = list(self._queues.values()), list(self._threads)
-        for waiting in queues:
-            waiting.put(None)
+        with self._changed:
+            self._stopping.set()
+            threads = list(self._threads)
         for thread in threads:
             thread.join()
 
-    def _work_off(self, waiting: queue.SimpleQueue[Callable[[], None] | None]) -> None:
-        while (work := waiting.get()) is not None:
+    def _work_off(self, resource: str) -> None:
+        while True:
+            with self._changed:
+                waiting = self._queues[resource]
+                if not waiting:
+                    del self._queues[resource]
+                    self._threads.remove(threading.current_thread())
+                    self._changed.notify_all()
+                    return
+                work = waiting.popleft()
             try:
                 work()
             except Exception:  # noqa: BLE001 - the thread goes on with the next, and the log has the reason
                 _log.exception("a transition failed")
-            finally:
-                with self._idle:
-                    self._pending -= 1
-                    self._idle.notify_all()

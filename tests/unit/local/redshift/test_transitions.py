@@ -50,3 +50,17 @@ def test_a_latency_passes_before_the_work_unless_everything_stops() -> None:
     assert not done.is_set()
     transitions.begin("a", 0, done.set)
     assert not done.is_set()
+
+
+def test_a_resource_with_nothing_to_do_holds_no_thread() -> None:
+    transitions, threads = Transitions(), list[threading.Thread]()
+    for name in ("a", "b"):
+        transitions.begin(name, 0, lambda: threads.append(threading.current_thread()))
+    assert transitions.wait_idle(5)
+    for thread in threads:
+        thread.join(5)
+    assert [thread.is_alive() for thread in threads] == [False, False]
+    again = threading.Event()
+    transitions.begin("a", 0, again.set)
+    assert again.wait(5)
+    transitions.stop()
