@@ -60,6 +60,16 @@ def key_of(region: str, name: str) -> str:
     return f"{region}/{name}"
 
 
+def workgroup_of(
+    documents: dict[Kind, dict[str, dict[str, Any]]], namespace: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The workgroup that uses a namespace, None where there is none."""
+    for each in documents[WORKGROUPS].values():
+        if each["namespaceName"] == namespace["namespaceName"] and each["_region"] == namespace["_region"]:
+            return each
+    return None
+
+
 def public(document: dict[str, Any]) -> dict[str, Any]:
     """A document without our own fields and without what is not set."""
     return {name: value for name, value in document.items() if name[0] != "_" and value is not None}

@@ -20,7 +20,7 @@ from typing import Any
 
 from txnpipe.errors import TxnpipeError
 from txnpipe.local.postgres.server import DEFAULT_PORT, HOST, PostgresServer
-from txnpipe.local.redshift import managed_secrets, rules
+from txnpipe.local.redshift import rules
 from txnpipe.local.redshift.instances import Instances
 from txnpipe.local.redshift.serverless.checks import (
     check_capacity,
@@ -30,7 +30,18 @@ from txnpipe.local.redshift.serverless.checks import (
     require_available,
     validation,
 )
-from txnpipe.local.redshift.serverless.store import NAMESPACES, TAGS, WORKGROUPS, Store, arn, iso, key_of, tag
+from txnpipe.local.redshift.serverless.passwords import AdminPasswords
+from txnpipe.local.redshift.serverless.store import (
+    NAMESPACES,
+    TAGS,
+    WORKGROUPS,
+    Store,
+    arn,
+    iso,
+    key_of,
+    tag,
+    workgroup_of,
+)
 from txnpipe.local.redshift.transitions import Latencies, Transitions
 from txnpipe.local.service import ServiceError
 
@@ -61,7 +72,7 @@ class Warehouses:
         self._instances = instances
         self._transitions = transitions
         self._latencies = latencies
-        self._moto_state = moto_state
+        self._passwords = AdminPasswords(store, moto_state)
         self._zones_of = zones_of
         self._now = now
 
@@ -102,7 +113,7 @@ class Warehouses:
                 "_password": None if managed else (password or rules.new_password()),
             }
             if managed:
-                document["adminPasswordSecretArn"] = self._put_secret(document, rules.new_password())
+                document["adminPasswordSecretArn"] = self._passwords.manage(document)
             documents[NAMESPACES][key] = document
             tag(documents, document["namespaceArn"], request.get("tags"))
             answer = copy.deepcopy(document)
@@ -137,9 +148,9 @@ class Warehouses:
                 if request.get(field) is not None:
                     document[field] = request[field]
             if managed:
-                document["adminPasswordSecretArn"] = self._put_secret(document, rules.new_password())
+                document["adminPasswordSecretArn"] = self._passwords.manage(document)
             elif password is not None:
-                self._remove_secret(document)
+                self._passwords.remove_secret(document)
                 document["adminPasswordSecretArn"] = None
                 document["_password"] = password
             if groups[0]:
@@ -155,7 +166,7 @@ class Warehouses:
         with self._store.change() as documents:
             document = found(documents, NAMESPACES, key, "namespace")
             require_available(document)
-            if self._workgroup_of(documents, document):
+            if workgroup_of(documents, document):
                 raise ServiceError("ConflictException", "The namespace is in use by a workgroup.")
             document["status"] = "DELETING"
             document["_final_snapshot"] = request.get("finalSnapshotName")
@@ -181,7 +192,7 @@ class Warehouses:
                 raise ServiceError("ConflictException", f"There is already a workgroup named {name}.")
             namespace = found(documents, NAMESPACES, key_of(region, request["namespaceName"]), "namespace")
             require_available(namespace)
-            if self._workgroup_of(documents, namespace):
+            if workgroup_of(documents, namespace):
                 raise ServiceError("ConflictException", "The namespace already has a workgroup.")
             document = {
                 "workgroupArn": arn(region, "workgroup", identifier),
@@ -306,11 +317,11 @@ class Warehouses:
         """Gives the namespace's database its administrator and password."""
         with self._store.read() as documents:
             document = copy.deepcopy(documents[NAMESPACES][key])
-            in_use = self._workgroup_of(documents, document) is not None
+            in_use = workgroup_of(documents, document) is not None
         name = _instance(document)
         try:
             if not document["_provisioned"]:
-                password = self._password(document)
+                password = self._passwords.of(document)
                 self._instances.start(name, document["dbName"], document["adminUsername"], password)
                 if not in_use:
                     self._instances.stop(name)
@@ -355,46 +366,10 @@ class Warehouses:
             snapshot = f"serverless.{document['_region']}.{document['_final_snapshot']}"
             self._instances.keep(_instance(document), snapshot)
         self._instances.remove(_instance(document))
-        self._remove_secret(document)
+        self._passwords.remove_secret(document)
         with self._store.change() as documents:
             documents[NAMESPACES].pop(key)
             documents[TAGS].pop(document["namespaceArn"], None)
-
-    def _password(self, document: Document) -> str:
-        if document["_password"]:
-            return str(document["_password"])
-        with self._moto_state():
-            secret = managed_secrets.read(document["_region"], document["adminPasswordSecretArn"])
-        if secret is not None:
-            return secret["password"]
-        # Killed between our store's being saved and the secret's.
-        password = rules.new_password()
-        arn = self._put_secret(document, password)
-        with self._store.change() as documents:
-            key = key_of(document["_region"], document["namespaceName"])
-            documents[NAMESPACES][key]["adminPasswordSecretArn"] = arn
-        return password
-
-    def _put_secret(self, document: Document, password: str) -> str:
-        with self._moto_state():
-            return managed_secrets.put(
-                document["_region"], document["namespaceName"], document["adminUsername"], password
-            )
-
-    def _remove_secret(self, document: Document) -> None:
-        with self._moto_state():
-            managed_secrets.remove(document["_region"], document["namespaceName"], document["adminUsername"])
-
-    def _workgroup_of(
-        self, documents: dict[str, dict[str, Document]], namespace: Document
-    ) -> Document | None:
-        for each in documents[WORKGROUPS].values():
-            if (
-                each["namespaceName"] == namespace["namespaceName"]
-                and each["_region"] == namespace["_region"]
-            ):
-                return each
-        return None
 
 
 def _instance(document: Document) -> str:
