@@ -19,12 +19,9 @@ from txnpipe.local.part import ACCOUNT
 from txnpipe.local.postgres import database
 from txnpipe.local.redshift import managed_secrets, moves, rules
 from txnpipe.local.redshift.instances import Instances
-from txnpipe.local.redshift.transitions import Latencies, Transitions
+from txnpipe.local.redshift.transitions import RETRY_S, Latencies, Transitions
 
 _log = logging.getLogger(__name__)
-
-RETRY_S = 10.0
-"""A cluster whose database could not be started (a full disk, say) is tried again after so long."""
 
 RUNNING = frozenset({"available", "modifying"})
 """States in which a cluster takes connections."""
@@ -188,10 +185,7 @@ class Clusters:
         except (TxnpipeError, OSError) as error:
             _log.error("cluster %s cannot run: %s", cluster.cluster_identifier, error)
             self._set(cluster, "hardware-failure")
-            # In a queue of its own, so that nobody who deletes the cluster has to wait for it.
-            self._transitions.begin(
-                f"{cluster.instance_name} again", self._retry_s, lambda: self._try_again(cluster)
-            )
+            self._transitions.again(cluster.instance_name, lambda: self._try_again(cluster), self._retry_s)
             return
         cluster.port = port
         self._set(cluster, "available")
@@ -213,10 +207,6 @@ class Clusters:
                     cluster.told_port = int(cluster.port)
 
     def _try_again(self, cluster: Any) -> None:
-        if cluster.status == "hardware-failure":
-            self._transitions.begin(cluster.instance_name, 0, lambda: self._retried(cluster))
-
-    def _retried(self, cluster: Any) -> None:
         if cluster.status == "hardware-failure":
             self._create(cluster)
 

@@ -12,6 +12,9 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import psycopg2
+
+from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local.part import Listener, Process
 from txnpipe.local.postgres import database
 from txnpipe.local.postgres.server import DEFAULT_PORT, PostgresServer
@@ -47,7 +50,14 @@ class Instances:
             supervisor = self._supervisor(name, preferred_port)
             supervisor.start()
             if password is not None:
-                database.provision(supervisor.server, database_name, admin, password)
+                try:
+                    database.provision(supervisor.server, database_name, admin, password)
+                except psycopg2.Error as error:
+                    raise TxnpipeError(
+                        f"The database {name} cannot be set up: {str(error).strip()}",
+                        "Read its log with txnpipe local logs; where the disk is full, free some space.",
+                        ExitCode.ENVIRONMENT,
+                    ) from error
             return supervisor.server.port
 
     def stop(self, name: str) -> None:

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 _log = logging.getLogger(__name__)
 
+RETRY_S = 10.0
+"""A database that could not be started (a full disk, say) is tried again after so long."""
+
 
 @dataclass(frozen=True)
 class Latencies:
@@ -57,6 +60,10 @@ class Transitions:
             )
             self._threads.add(thread)
             thread.start()
+
+    def again(self, resource: str, work: Callable[[], None], pause_s: float = RETRY_S) -> None:
+        """Queues a transition that failed once more, after a pause in which others have their turn."""
+        self.begin(f"{resource} again", pause_s, lambda: self.begin(resource, 0, work))
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Waits until nothing is under way; False when the time is over."""

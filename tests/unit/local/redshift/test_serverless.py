@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local.redshift import managed_secrets
 from txnpipe.local.redshift.instances import Instances
 from txnpipe.local.redshift.serverless.limits import Tags, UsageLimits
@@ -30,8 +31,11 @@ class Servers:
     def __init__(self) -> None:
         self.running: dict[str, int] = {}
         self.events: list[tuple[Any, ...]] = []
+        self.failing = False
 
     def start(self, name: str, database: str, admin: str, password: str | None, port: int = 5439) -> int:
+        if self.failing:
+            raise TxnpipeError("The disk is full.", "Free some space.", ExitCode.ENVIRONMENT)
         self.running[name] = port
         self.events.append(("start", name, database, admin, password is not None))
         return port
@@ -325,3 +329,35 @@ def test_tags(serverless: Serverless) -> None:
 def test_a_call_that_is_missing_says_so(serverless: Serverless) -> None:
     assert serverless.refused("CreateSnapshot").code == "UnknownOperationException"
     assert serverless.refused("GetWorkgroup").code == "ValidationException"
+
+
+def test_what_cannot_be_made_now_is_tried_again(serverless: Serverless) -> None:
+    serverless.servers.failing = True
+    serverless.with_workgroup()
+    assert serverless.call("GetWorkgroup", workgroupName="group")["workgroup"]["status"] == "CREATING"
+    assert serverless.transitions.latencies[-2:] == [10.0, 10.0]
+
+    serverless.servers.failing = False
+    for _ in range(2):  # the pause, then the work in its turn
+        serverless.transitions.finish()
+
+    assert serverless.call("GetWorkgroup", workgroupName="group")["workgroup"]["status"] == "AVAILABLE"
+    assert ("start", "serverless.us-east-1.space", "dev", "adm", True) in serverless.servers.events
+
+
+def test_what_was_deleted_meanwhile_is_not_tried_again(serverless: Serverless) -> None:
+    serverless.servers.failing = True
+    serverless.call("CreateNamespace", namespaceName="space")
+    serverless.transitions.finish()
+    serverless.servers.failing = False
+    serverless.call("DeleteNamespace", namespaceName="space")
+    retry, delete = serverless.transitions.waiting
+    serverless.transitions.waiting = []
+    retry()
+    serverless.transitions.finish()
+    assert serverless.call("GetNamespace", namespaceName="space")["namespace"]["status"] == "DELETING"
+    delete()
+    retry()
+    serverless.transitions.finish()
+    assert serverless.servers.running == {}
+    assert serverless.refused("GetNamespace", namespaceName="space").code == "ResourceNotFoundException"

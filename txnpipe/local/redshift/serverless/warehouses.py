@@ -316,7 +316,9 @@ class Warehouses:
     def _provision(self, key: str) -> None:
         """Gives the namespace's database its administrator and password."""
         with self._store.read() as documents:
-            document = copy.deepcopy(documents[NAMESPACES][key])
+            document = copy.deepcopy(documents[NAMESPACES].get(key))
+            if document is None or document["status"] == "DELETING":
+                return  # while this was to be tried again
             in_use = workgroup_of(documents, document) is not None
         name = _instance(document)
         try:
@@ -327,19 +329,26 @@ class Warehouses:
                     self._instances.stop(name)
         except (TxnpipeError, OSError) as error:
             _log.error("namespace %s cannot be made: %s", document["namespaceName"], error)
+            self._transitions.again(name, lambda: self._provision(key))
             return
         with self._store.change() as documents:
             documents[NAMESPACES][key] |= {"status": "AVAILABLE", "_provisioned": True, "_password": None}
 
     def _start(self, key: str) -> None:
         with self._store.read() as documents:
-            document = copy.deepcopy(documents[WORKGROUPS][key])
+            document = copy.deepcopy(documents[WORKGROUPS].get(key))
+            if document is None or document["status"] == "DELETING":
+                return  # while this was to be tried again
             namespace = documents[NAMESPACES][key_of(document["_region"], document["namespaceName"])]
+        name = _instance(document)
+        if not namespace["_provisioned"]:
+            self._transitions.again(name, lambda: self._start(key))
+            return
         try:
             if document.get("_moves"):
-                self._instances.move(_instance(document), int(document["port"]))
+                self._instances.move(name, int(document["port"]))
             self._instances.start(
-                _instance(document),
+                name,
                 namespace["dbName"],
                 namespace["adminUsername"],
                 None,
@@ -347,6 +356,7 @@ class Warehouses:
             )
         except (TxnpipeError, OSError) as error:
             _log.error("workgroup %s cannot run: %s", document["workgroupName"], error)
+            self._transitions.again(name, lambda: self._start(key))
             return
         with self._store.change() as documents:
             documents[WORKGROUPS][key] |= {"status": "AVAILABLE", "_moves": False}
