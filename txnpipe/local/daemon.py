@@ -31,7 +31,7 @@ from txnpipe.local.control import ControlService
 from txnpipe.local.files import write_json
 from txnpipe.local.guard import Guard
 from txnpipe.local.home import Home, unusable
-from txnpipe.local.log_files import bound_log
+from txnpipe.local.log_files import bound_logs
 from txnpipe.local.part import ACCOUNT, LocalContext, Part
 from txnpipe.local.parts import build_parts
 from txnpipe.local.runtime import Options, Runtime
@@ -155,7 +155,7 @@ class Daemon:
         """What is done every second. A full disk must not end the daemon: the next round tries again."""
         try:
             self._note_processes()
-            bound_log(self._home.daemon_log)
+            bound_logs(self._home)
         except OSError as error:
             log.warning("the home cannot be written: %s", error)
 

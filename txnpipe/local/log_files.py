@@ -24,6 +24,12 @@ def bound_log(path: Path, largest: int = LARGEST_LOG) -> None:
         os.truncate(path, 0)
 
 
+def bound_logs(home: Home, largest: int = LARGEST_LOG) -> None:
+    """Bounds the logs whose writers do not do it: the daemon's own, and the databases'."""
+    for path in (home.daemon_log, *home.logs.glob("postgres-*.log")):
+        bound_log(path, largest)
+
+
 def find_logs(home: Home, part: str) -> list[Path]:
     """The logs whose names begin with `part`. Raises TxnpipeError (NOT_FOUND) that names those there are."""
     there = sorted(home.logs.glob("*.log"))

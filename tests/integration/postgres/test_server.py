@@ -18,6 +18,7 @@ import psycopg2
 import pytest
 
 from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.local.log_files import bound_log
 from txnpipe.local.postgres import binaries, database
 from txnpipe.local.postgres.binaries import server_account
 from txnpipe.local.postgres.server import PostgresServer
@@ -314,6 +315,7 @@ def test_a_killed_initdb_is_done_again(server: PostgresServer) -> None:
 
 def test_removal_leaves_no_process_and_no_file(server: PostgresServer, home: Path) -> None:
     pid = started(server).processes()[0].pid
+    bound_log(server.log_file, largest=0)
     server.remove()
     assert not psutil.pid_exists(pid)
     assert [path for path in home.rglob("*") if path.is_file()] == []

@@ -8,7 +8,7 @@ import pytest
 
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local.home import Home
-from txnpipe.local.log_files import bound_log, find_logs, follow_logs, last_lines
+from txnpipe.local.log_files import bound_log, bound_logs, find_logs, follow_logs, last_lines
 
 
 @pytest.fixture
@@ -54,6 +54,17 @@ def test_a_log_is_bounded_while_its_writer_goes_on(home: Home) -> None:
 
     assert path.read_text() == "daemon 3\n"
     assert (home.logs / "daemon.log.1").read_text() == "daemon 1\ndaemon 2\n"
+
+
+def test_logs_that_no_writer_bounds_are_bounded(home: Home) -> None:
+    (home.logs / "postgres-us-east-1.wh.log").write_text("long\n")
+    bound_logs(home, largest=5)
+    bounded = {path.name for path in home.logs.glob("*.log") if path.stat().st_size == 0}
+    assert bounded == {"daemon.log"}
+    bound_logs(home, largest=4)
+    assert (home.logs / "postgres-us-east-1.wh.log.1").read_text() == "long\n"
+    # These their writers bound themselves.
+    assert (home.logs / "lambda-A.log").read_text() == "lambda-A 1\nlambda-A 2\n"
 
 
 def test_following_gives_whole_new_lines_and_survives_a_rotation(home: Home) -> None:

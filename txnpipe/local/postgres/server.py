@@ -232,7 +232,8 @@ class PostgresServer:
         """Stops it and deletes everything it had, the log as well."""
         self.stop()
         _remove_tree(self.directory)
-        self.log_file.unlink(missing_ok=True)
+        for path in (self.log_file, self.log_file.with_name(self.log_file.name + ".1")):
+            path.unlink(missing_ok=True)
 
     # How
 
