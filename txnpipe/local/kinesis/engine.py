@@ -162,9 +162,10 @@ class KinesisEngine:
         return min(pending) if pending else None
 
     def maintain(self) -> None:
-        """Trims what is beyond retention and moves the logs into the files."""
+        """Trims what is beyond retention, gives its space back and moves the logs into the files."""
         for stream in list(self._streams.values()):
             stream.trim()
+            stream.shrink()
             stream.checkpoint()
 
     def _checkpoint(self) -> None:

@@ -39,6 +39,10 @@ BATCH_CHARACTERS = 256 * 1024
 
 _ROWS_PER_STATEMENT = 100
 _POOLED_READERS = 4
+_SHRINK_PAGES = 256
+"""1 MiB cut off the file in one go, so that a writer does not wait long."""
+_KEPT_PAGES = 4096
+"""16 MiB of free pages are kept."""
 _LONG_LOG_PAGES = 16_384
 """64 MiB of log: the writers did not leave the housekeeper a gap, so it asks for one."""
 
@@ -126,6 +130,8 @@ class Store:
             # SQLite gives its log files the mode of the file, so this is the one place that sets it.
             os.close(os.open(building / FILE, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             with closing(sqlite3.connect(building / FILE, isolation_level=None)) as connection:
+                # So that the file can shrink; it counts only before the first table.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
                 connection.execute("INSERT INTO document VALUES (1, ?)", [_text(document)])
@@ -219,6 +225,25 @@ class Store:
                 [shard, before, limit],
             ).fetchall()
             return [last for (last,) in rows]
+
+    def give_back(self, pages: int = _SHRINK_PAGES, least: int = _KEPT_PAGES) -> bool:
+        """Cuts up to `pages` free pages off the file; whether more than enough are left.
+
+        Enough are half of the file, or `least`: records to come need them again. The file itself shrinks
+        with the next checkpoint; one of an earlier version of this code never does.
+        """
+        self._open()
+        with _reported("shrink"):
+            if not self._too_many_free(least):
+                return False
+            self._writer.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+            return self._too_many_free(least)
+
+    def _too_many_free(self, least: int) -> bool:
+        (can_shrink,) = self._writer.execute("PRAGMA auto_vacuum").fetchone()
+        (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
+        (all_pages,) = self._writer.execute("PRAGMA page_count").fetchone()
+        return bool(can_shrink) and free > least and free * 2 > all_pages
 
     def forget_shard(self, shard: int) -> None:
         """Removes an expired shard, which has no records left."""

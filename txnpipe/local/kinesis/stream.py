@@ -368,6 +368,13 @@ class Stream:
             shard.trimmed = max([shard.trimmed, *removed])
             return len(removed)
 
+    def shrink(self) -> None:
+        """Gives back the space that trimming freed where that is most of the file, a little at a time."""
+        more = True
+        while more:
+            with self._lock:
+                more = self._store.give_back()
+
     def checkpoint(self) -> None:
         """Moves the write-ahead log into the database file."""
         self.unsaved_bytes = 0

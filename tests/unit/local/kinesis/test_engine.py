@@ -334,6 +334,18 @@ def test_a_shorter_retention_period_takes_effect_at_once_and_a_longer_one_brings
     assert _all(world, arn) == []
 
 
+def test_the_disk_gets_back_what_expired_records_took(world: World) -> None:
+    arn = world.stream()
+    for _ in range(30):
+        world.put("x" * 1_000_000, key="k")
+    world.advance(25 * 3600)
+    world.put("new")
+    file = world.engine._stores[arn].directory / "stream.sqlite"
+    world.engine.maintain()
+    assert file.stat().st_size < 20_000_000
+    assert _all(world, arn) == ["new"]
+
+
 # -- a disk that is full -------------------------------------------------------------------------------------
 
 

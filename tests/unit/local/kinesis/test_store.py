@@ -125,3 +125,28 @@ def test_a_closed_store_says_so(opened: Store) -> None:
     with pytest.raises(ServiceError) as caught:
         opened.read(0, 0, 1, 1)
     assert caught.value.status == 503
+
+
+def test_space_of_what_was_trimmed_goes_back_to_the_disk(opened: Store) -> None:
+    for number in range(200):
+        _append(opened, ["x" * 100_000], number + 1)
+    opened.checkpoint()
+    full = (opened.directory / store.FILE).stat().st_size
+    assert full > 200 * 100_000
+    assert len(opened.trim(0, 2.0, 199)) == 199
+
+    while opened.give_back(100, least=50):
+        pass
+    opened.checkpoint()
+
+    assert (opened.directory / store.FILE).stat().st_size < 1_000_000
+    assert len(opened.read(0, 0, 10, 1 << 20).records) == 1
+
+
+def test_space_that_the_next_records_will_take_is_kept(opened: Store) -> None:
+    for number in range(10):
+        _append(opened, ["x" * 100_000], number + 1)
+    opened.trim(0, 2.0, 4)
+    assert not opened.give_back(100, least=10)  # less than half of the file
+    opened.trim(0, 2.0, 6)
+    assert not opened.give_back(100, least=10_000)
