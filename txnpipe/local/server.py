@@ -65,7 +65,7 @@ class ApiServer:
     def __init__(
         self, guard: Guard, fallback: Fallback, *, start_patience_s: float = START_PATIENCE_S
     ) -> None:
-        self._guard = guard
+        self.guard = guard
         self._fallback = fallback
         self._routes: list[_Route] = []
         self._patience = start_patience_s
@@ -119,7 +119,7 @@ class ApiServer:
 
     def respond(self, environ: WsgiEnvironment) -> Response:
         """Answers a request; never raises."""
-        refusal = self._guard.refusal(environ)
+        refusal = self.guard.refusal(environ)
         scope = credential_scope(
             environ.get("HTTP_AUTHORIZATION", ""), environ.get("QUERY_STRING", "")
         ).split("/")
@@ -223,7 +223,7 @@ class Listening:
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,
         )
-        self._server.channel_class = _channel_class()
+        self._server.channel_class = _channel_class(application.guard)
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="api-server", daemon=True)
 
@@ -252,10 +252,26 @@ class Listening:
 _METADATA_NAME = re.compile(rb"(?<=\r\n)X-Amz-Meta-[^:]+(?=:)")
 
 
-def _channel_class() -> type:
-    """waitress's connection, but S3 metadata keep their names: waitress would capitalize them."""
+def _channel_class(guard: Guard) -> type:
+    """waitress's connection, with two differences.
+
+    S3 metadata keep their names: waitress would capitalize them. And whoever the guard refuses is refused
+    before the body: waitress would take in a gigabyte from anybody first.
+    """
     from waitress.channel import HTTPChannel
+    from waitress.parser import HTTPRequestParser
     from waitress.task import WSGITask
+
+    class Parser(HTTPRequestParser):  # type: ignore[misc]
+        body_rcv: Any
+
+        def parse_header(self, header_plus: bytes) -> None:
+            super().parse_header(header_plus)
+            if self.body_rcv is None or guard.refusal(_environ_of(self)) is None:
+                return
+            # A request without a body, which the application refuses, and nothing after it.
+            self.body_rcv, self.content_length, self.expect_continue = None, 0, False
+            self.headers["CONNECTION"] = "close"
 
     class Task(WSGITask):  # type: ignore[misc]
         def build_response_header(self) -> bytes:
@@ -265,6 +281,13 @@ def _channel_class() -> type:
             return _METADATA_NAME.sub(lambda match: match.group().lower(), header)
 
     class Channel(HTTPChannel):  # type: ignore[misc]
+        parser_class = Parser
         task_class = Task
 
     return Channel
+
+
+def _environ_of(request: Any) -> WsgiEnvironment:
+    """What the guard looks at, of a request whose headers waitress has parsed."""
+    headers = {f"HTTP_{name}": value for name, value in request.headers.items()}
+    return {**headers, "PATH_INFO": request.path, "QUERY_STRING": request.query}
