@@ -352,12 +352,12 @@ def test_a_long_poll_lets_others_in(cloud: Cloud) -> None:
     poller = threading.Thread(target=poll)
     poller.start()
     time.sleep(0.3)
-    began = time.monotonic()
+    sqs.list_queues()
+    assert poller.is_alive()  # the other call was answered while this one waits
     sqs.send_message(QueueUrl=url, MessageBody="hello")
     poller.join()
 
     assert received == ["hello"]
-    assert time.monotonic() - began < 2
 
 
 def test_calls_from_many_threads_lose_nothing(cloud: Cloud) -> None:

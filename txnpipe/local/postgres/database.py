@@ -64,13 +64,6 @@ def set_password(server: PostgresServer, user: str, password: str) -> None:
         )
 
 
-def role_exists(server: PostgresServer, user: str) -> bool:
-    """Whether the server knows a role of that name."""
-    with superuser(server) as cursor:
-        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,))
-        return cursor.fetchone() is not None
-
-
 def _ensure_role(cursor: Any, role: str) -> None:
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
     if cursor.fetchone() is None:

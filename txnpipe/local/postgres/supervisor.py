@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 
 from txnpipe.errors import TxnpipeError
 from txnpipe.local.part import Process
@@ -22,15 +21,11 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs a server until told to stop. Thread-safe.
+    """Runs a server until told to stop. Thread-safe."""
 
-    `on_restart` hears of every restart, after the server accepts connections again.
-    """
-
-    def __init__(self, server: PostgresServer, on_restart: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, server: PostgresServer) -> None:
         self.server = server
         self.restarts = 0
-        self._on_restart = on_restart
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -51,11 +46,6 @@ class Supervisor:
         self._end_watch()
         with self._lock:
             self.server.stop()
-
-    def restart(self) -> None:
-        """Stops the server and starts it again."""
-        self.stop()
-        self.start()
 
     def remove(self) -> None:
         """Stops the server and deletes all it had."""
@@ -85,7 +75,6 @@ class Supervisor:
                 came_up = self._try_to_start()
             if came_up:
                 self.restarts += 1
-                self._on_restart()
             else:
                 self._stopping.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)

@@ -28,20 +28,19 @@ class NodeType:
     name: str
     single: bool
     most_nodes: int
-    vcpus: int
 
 
 NODE_TYPES = {
     node.name: node
     for node in (
-        NodeType("ra3.large", single=True, most_nodes=16, vcpus=2),
-        NodeType("ra3.xlplus", single=True, most_nodes=32, vcpus=4),
-        NodeType("ra3.4xlarge", single=False, most_nodes=64, vcpus=12),
-        NodeType("ra3.16xlarge", single=False, most_nodes=128, vcpus=48),
-        NodeType("rg.large", single=True, most_nodes=16, vcpus=2),
-        NodeType("rg.xlarge", single=True, most_nodes=32, vcpus=4),
-        NodeType("rg.4xlarge", single=False, most_nodes=64, vcpus=16),
-        NodeType("rg.16xlarge", single=False, most_nodes=128, vcpus=64),
+        NodeType("ra3.large", single=True, most_nodes=16),
+        NodeType("ra3.xlplus", single=True, most_nodes=32),
+        NodeType("ra3.4xlarge", single=False, most_nodes=64),
+        NodeType("ra3.16xlarge", single=False, most_nodes=128),
+        NodeType("rg.large", single=True, most_nodes=16),
+        NodeType("rg.xlarge", single=True, most_nodes=32),
+        NodeType("rg.4xlarge", single=False, most_nodes=64),
+        NodeType("rg.16xlarge", single=False, most_nodes=128),
     )
 }
 """dc2 nodes are in the API's model and can no longer be created."""
