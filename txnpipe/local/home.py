@@ -152,7 +152,8 @@ class Home:
         """
         try:
             ours = [path for path in self._entries() if _is_ours(path.name)]
-            for path in sorted(ours, key=lambda path: path == self.lock_file):
+            # What the last daemon said goes first, or its id would be believed while the lock is held.
+            for path in sorted(ours, key=lambda path: (path == self.lock_file, path != self.runtime_file)):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:

@@ -58,7 +58,9 @@ def test_a_lock_on_a_home_that_was_removed_meanwhile_is_none(home: Home) -> None
     assert runtime.Lock(home).try_acquire()
 
 
-def test_the_lock_is_the_last_to_be_removed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_is_the_first_and_the_lock_the_last_to_be_removed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     removed: list[str] = []
     unlink = Path.unlink
 
@@ -66,9 +68,11 @@ def test_the_lock_is_the_last_to_be_removed(home: Home, monkeypatch: pytest.Monk
         removed.append(path.name)
         unlink(path, missing_ok)
 
+    for name in ("credentials.json", "failure.json", "ports.json", "runtime.json"):
+        (home.root / name).touch()
     monkeypatch.setattr(Path, "unlink", noted)
     home.remove()
-    assert removed[-1] == home.lock_file.name
+    assert (removed[0], removed[-1]) == (home.runtime_file.name, home.lock_file.name)
 
 
 def test_the_lock_ends_with_its_process_however_that_ends(home: Home) -> None:
