@@ -47,10 +47,11 @@ TICK_S = 1.0
 
 
 class Daemon:
-    """A running local cloud."""
+    """A running local cloud. `lock` is held."""
 
-    def __init__(self, home: Home, options: Options) -> None:
+    def __init__(self, home: Home, options: Options, lock: runtime.Lock) -> None:
         self._home = home
+        self._lock = lock
         self._options = options
         self._stopping = threading.Event()
         self._parts: list[Part] = []
@@ -64,7 +65,7 @@ class Daemon:
         self._stopping.set()
 
     def run(self) -> None:
-        """Serves until it is told to stop. The caller holds the lock."""
+        """Serves until it is told to stop, or its home is removed."""
         from txnpipe.local.moto_control_plane.application import MotoControlPlane
 
         leftovers.end(self._home)
@@ -153,6 +154,10 @@ class Daemon:
 
     def _keep_house(self) -> None:
         """What is done every second. A full disk must not end the daemon: the next round tries again."""
+        if self._lock.removed():
+            log.error("%s was removed: nobody could find this daemon any more", self._home.root)
+            self.request_stop()
+            return
         try:
             self._note_processes()
             bound_logs(self._home)
@@ -267,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What a killed predecessor said of itself must not be taken for what this one says.
         home.runtime_file.unlink(missing_ok=True)
         home.failure_file.unlink(missing_ok=True)
-        daemon = Daemon(home, Options(not given.no_limits, given.api_port, given.flink_heap_mb))
+        daemon = Daemon(home, Options(not given.no_limits, given.api_port, given.flink_heap_mb), lock)
         signal.signal(signal.SIGTERM, daemon.request_stop)
         signal.signal(signal.SIGINT, daemon.request_stop)
         daemon.run()
