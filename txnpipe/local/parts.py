@@ -22,7 +22,7 @@ def build_parts(context: LocalContext) -> list[tuple[Part, Sequence[Service]]]:
     redshift = RedshiftPart(context)
     kinesis = KinesisPart(context)
     functions = LambdaPart(context)
-    event_sources = EventSourcesPart(context, kinesis.engine, functions.invoke)
+    event_sources = EventSourcesPart(context, kinesis.engine, functions.invoke, keep_warm=functions.keep_warm)
     flink = FlinkPart(context)
     return [
         (redshift, redshift.services),

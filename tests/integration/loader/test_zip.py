@@ -58,6 +58,7 @@ def test_the_zip_loads_the_tutorials_event_once(warehouse: Warehouse, tmp_path: 
             "WAREHOUSE_SECRET_ARN": "arn:secret",
             "ALERT_STREAM_ARN": ALERT_STREAM_ARN,
             "DEDUPE_WINDOW_DAYS": "7",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         },
     }
     result = subprocess.run(

@@ -327,10 +327,17 @@ ENVIRONMENT = {
 }
 
 
+@pytest.fixture
+def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry, "secrets_manager", lambda: None)
+
+
+@pytest.mark.usefixtures("no_client")
 def test_a_loader_is_made_from_the_environment() -> None:
     assert isinstance(entry.loader_from_environment(ENVIRONMENT), Loader)
 
 
+@pytest.mark.usefixtures("no_client")
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT))
 def test_a_missing_variable_is_named(name: str) -> None:
     with pytest.raises(KeyError, match=name):
@@ -343,6 +350,6 @@ def test_the_secret_is_a_user_and_a_password_and_its_repr_shows_only_the_user() 
             assert request == {"SecretId": "arn:secret"}
             return {"SecretString": '{"username": "loader", "password": "hush"}'}
 
-    credentials = secret_reader("arn:secret", Secrets)()
+    credentials = secret_reader("arn:secret", Secrets())()
     assert credentials == Credentials("loader", "hush")
     assert "hush" not in repr(credentials)

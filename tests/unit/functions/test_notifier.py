@@ -177,6 +177,8 @@ class TestNotify:
                 "request_id": "request-1",
                 "stream": "TransactionAlerts",
                 "shard_id": "shardId-000000000000",
+                "first_sequence_number": str(FIRST_SEQUENCE_NUMBER),
+                "last_sequence_number": str(FIRST_SEQUENCE_NUMBER + 2),
                 "records": 3,
                 "published": 2,
                 "duplicates": 1,

@@ -118,19 +118,18 @@ def refuses_password(error: psycopg2.Error) -> bool:
     return "authentication failed" in str(error)
 
 
-def secret_reader(secret_arn: str, client: Callable[[], Any] | None = None) -> Callable[[], Credentials]:
-    """Reads {"username", "password"} from Secrets Manager."""
+def secret_reader(secret_arn: str, secrets: Any) -> Callable[[], Credentials]:
+    """Reads {"username", "password"} with a client of Secrets Manager."""
 
     def read() -> Credentials:
-        secrets = client() if client else _secrets_manager()
         secret = json.loads(secrets.get_secret_value(SecretId=secret_arn)["SecretString"])
         return Credentials(secret["username"], secret["password"])
 
     return read
 
 
-def _secrets_manager() -> Any:
-    # Imported here: it costs a third of a second, and only a cold start pays.
+def secrets_manager() -> Any:
+    """The client. Making one takes a third of a second and asks nobody anything."""
     import boto3
     from botocore.config import Config
 

@@ -3,6 +3,11 @@
 Environment: WAREHOUSE_HOST, WAREHOUSE_PORT, WAREHOUSE_DATABASE, WAREHOUSE_SSLMODE, WAREHOUSE_SECRET_ARN (a
 secret {"username", "password"}), ALERT_STREAM_ARN (every other stream carries transactions),
 DEDUPE_WINDOW_DAYS.
+
+Lambda loads this module in its init phase, with a whole processor and before a record waits. So the loader
+and its client of Secrets Manager are made there. The secret is read and the connection opened by the first
+batch: both can fail while the warehouse is paused or moves, and a failed init costs the worker, where a
+failed batch is logged and retried.
 """
 
 from __future__ import annotations
@@ -15,7 +20,12 @@ from typing import Any, Protocol
 
 import psycopg2
 
-from txnpipe.functions.loader.connection import Endpoint, WarmConnection, secret_reader
+from txnpipe.functions.loader.connection import (
+    Endpoint,
+    WarmConnection,
+    secret_reader,
+    secrets_manager,
+)
 from txnpipe.functions.loader.loader import Loader, Outcome, utc_now
 from txnpipe.functions.log import write_line
 from txnpipe.functions.records import Batch, read_batch
@@ -30,15 +40,13 @@ class Context(Protocol):
 
 
 _warm: list[Loader] = []
-"""The loader of this process, once it was needed."""
+"""The loader of this process."""
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[str, str]]]:
     """Loads one batch. Never reports single items: a batch is stored as a whole, or an error is raised."""
     batch = read_batch(event)
     if batch.records:
-        if not _warm:
-            _warm.append(loader_from_environment(os.environ))
         try:
             outcome = _warm[0].load(batch, context.get_remaining_time_in_millis)
         except psycopg2.Error as error:
@@ -65,7 +73,7 @@ def loader_from_environment(environment: Mapping[str, str]) -> Loader:
         environment["WAREHOUSE_SSLMODE"],
     )
     return Loader(
-        WarmConnection(endpoint, secret_reader(environment["WAREHOUSE_SECRET_ARN"])),
+        WarmConnection(endpoint, secret_reader(environment["WAREHOUSE_SECRET_ARN"], secrets_manager())),
         environment["ALERT_STREAM_ARN"],
         timedelta(days=int(environment["DEDUPE_WINDOW_DAYS"])),
     )
@@ -99,3 +107,7 @@ def _identity(batch: Batch) -> dict[str, Any]:
         "last_sequence_number": last.sequence_number,
         "records": len(batch.records),
     }
+
+
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # in a worker of Lambda, not in a test
+    _warm.append(loader_from_environment(os.environ))

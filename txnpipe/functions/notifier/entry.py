@@ -1,4 +1,9 @@
-"""The handler that Lambda calls, and the one line it logs. Environment: TOPIC_ARN."""
+"""The handler that Lambda calls, and the one line it logs. Environment: TOPIC_ARN.
+
+Lambda loads this module in its init phase, with a whole processor and before an alert waits. So the client of
+SNS is made there. Making it asks nobody anything; the topic is reached by the first batch, where a failure is
+retried.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +28,11 @@ class Context(Protocol):
 
 
 _warm: list[Any] = []
-"""The SNS client of this process, once it was needed."""
+"""The SNS client of this process."""
 
 
 def handler(event: Mapping[str, Any], context: Context) -> Failures:
     """Publishes the alerts of one batch; reports the record to resume at where that was not possible."""
-    if not _warm:
-        _warm.append(_sns())
     return notify(event, _warm[0], os.environ["TOPIC_ARN"], context.aws_request_id)
 
 
@@ -61,6 +64,8 @@ def notify(event: Mapping[str, Any], client: Any, topic_arn: str, request_id: st
         request_id=request_id,
         stream=batch.stream,
         shard_id=batch.records[0].shard_id,
+        first_sequence_number=batch.records[0].sequence_number,
+        last_sequence_number=batch.records[-1].sequence_number,
         records=len(batch.records),
         published=len(published.delivered),
         duplicates=len(batch.records) - invalid - len(entries),
@@ -91,3 +96,7 @@ def _sns() -> Any:
         "sns",
         config=Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3}),
     )
+
+
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # in a worker of Lambda, not in a test
+    _warm.append(_sns())

@@ -25,6 +25,7 @@ class EventSourcesPart:
     """Mappings of Kinesis streams to functions. Is its own API service.
 
     engine: the Kinesis engine. invoke: LambdaPart.invoke. find: a function's definition, by ARN and region.
+    keep_warm: LambdaPart.keep_warm, told how many enabled mappings feed each function.
     """
 
     name = "event_sources"
@@ -35,11 +36,13 @@ class EventSourcesPart:
         engine: Engine,
         invoke: Callable[[str, bytes, str], Result],
         find: Callable[[str, str], FunctionSpec] = find_function,
+        keep_warm: Callable[[dict[str, int]], None] = lambda _counts: None,
     ) -> None:
         self._context = context
         self._engine = engine
         self._invoke = invoke
         self._find = find
+        self._keep_warm = keep_warm
         self._store: Store | None = None
 
     def start(self) -> None:
@@ -52,7 +55,7 @@ class EventSourcesPart:
             role_of=lambda function_arn, region: self._find(function_arn, region).role,
             send=self._send,
         )
-        self._registry = Registry(outside, self._function_exists)
+        self._registry = Registry(outside, self._function_exists, self._keep_warm)
         self._service = EventSourceService(self._registry)
         self._registry.start()
 

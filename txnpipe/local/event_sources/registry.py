@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -28,11 +29,18 @@ _log = logging.getLogger(__name__)
 class Registry:
     """Thread-safe.
 
-    function_exists: whether (ARN, region) names a function.
+    function_exists: whether (ARN, region) names a function. on_enabled: told, whenever it may have changed,
+    how many enabled mappings feed each function (ARN).
     """
 
-    def __init__(self, outside: Outside, function_exists: Callable[[str, str], bool]) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        function_exists: Callable[[str, str], bool],
+        on_enabled: Callable[[dict[str, int]], None] = lambda _counts: None,
+    ) -> None:
         self._outside = outside
+        self._on_enabled = on_enabled
         self._store = outside.store
         self._function_exists = function_exists
         self._lock = threading.RLock()
@@ -191,6 +199,7 @@ class Registry:
                 if mapping.state == "Deleting":
                     self._store.delete(mapping_uuid)
                     del self._mappings[mapping_uuid], self._tallies[mapping_uuid]
+                    self._tell_enabled()
                     return
                 if mapping.enabled:
                     poller = MappingPoller(mapping, self._outside, self._tallies[mapping_uuid])
@@ -199,12 +208,16 @@ class Registry:
                 if mapping.state != mapping.settled_state:
                     self._mappings[mapping_uuid] = replace(mapping, state=mapping.settled_state)
                     self._store.save(self._mappings[mapping_uuid])
+                self._tell_enabled()
         except sqlite3.Error:
             # The document on disk stays in transition; the next start of the daemon settles it.
             _log.exception("Mapping %s could not be saved", mapping_uuid)
         finally:
             with self._lock:
                 self._settling.discard(threading.current_thread())
+
+    def _tell_enabled(self) -> None:
+        self._on_enabled(Counter(each.function_arn for each in self._mappings.values() if each.enabled))
 
     def counters(self) -> list[MappingCounters]:
         """What every mapping has done since the start."""

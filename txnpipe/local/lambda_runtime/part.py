@@ -1,4 +1,9 @@
-"""The Lambda runtime as a part of the daemon."""
+"""The Lambda runtime as a part of the daemon.
+
+Functions that event source mappings feed are kept warm, one worker for each enabled mapping: the first record
+after a setup, an update of the function or a restart finds a worker that has loaded it. On AWS it would not,
+unless the function had provisioned concurrency; a user of this machine should not have to send twice.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,8 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from txnpipe.local.lambda_runtime import hook
@@ -24,7 +30,8 @@ from txnpipe.local.lambda_runtime.worker import Launch, Worker
 from txnpipe.local.part import Listener, LocalContext, Process
 from txnpipe.local.service import ServiceError
 
-SWEEP_S = 5.0
+SWEEP_S = 1.0
+"""How often workers are looked after: the idle ones ended, those that are to be warm started."""
 
 
 class LambdaPart:
@@ -45,12 +52,14 @@ class LambdaPart:
         self._logs: dict[str, FunctionLog] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._warm: Mapping[str, int] = {}
         self._background = BackgroundInvocations(self.run)
         self._api: RuntimeApi | None = None
         self.service = InvokeService(self, find)
 
     def start(self) -> None:
-        """Opens the Runtime API and hooks moto. Workers are started by the first invocations."""
+        """Opens the Runtime API and hooks moto. Workers are started by `keep_warm` and by invocations."""
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._code.clear()
         shutil.rmtree(self._home / "tmp", ignore_errors=True)
@@ -67,6 +76,7 @@ class LambdaPart:
         if self._api is None:
             return
         self._stopping.set()
+        self._wake.set()
         self._unhook()
         with self._lock:
             pools = list(self._pools.values())
@@ -95,6 +105,15 @@ class LambdaPart:
         """The Runtime API's port."""
         return [Listener("lambda runtime API", self._api.port)] if self._api else []
 
+    def keep_warm(self, counts: Mapping[str, int]) -> None:
+        """Keeps so many workers of each function (ARN) ready from now on, in place of what was asked before.
+
+        Returns at once; the workers are started by another thread.
+        """
+        with self._lock:
+            self._warm = dict(counts)
+        self._wake.set()
+
     def invoke(self, function_arn: str, payload: bytes, region: str) -> InvokeResult:
         """Runs a function synchronously.
 
@@ -104,11 +123,14 @@ class LambdaPart:
 
     def run(self, spec: FunctionSpec, payload: bytes) -> InvokeResult:
         """Runs a function as it is now. Raises ServiceError TooManyRequestsException."""
+        return self._pool(spec.arn).invoke(spec, payload)
+
+    def _pool(self, arn: str) -> FunctionPool:
         with self._lock:
-            pool = self._pools.get(spec.arn)
+            pool = self._pools.get(arn)
             if pool is None:
-                pool = self._pools[spec.arn] = FunctionPool(self._start_worker)
-        return pool.invoke(spec, payload)
+                pool = self._pools[arn] = FunctionPool(self._start_worker)
+            return pool
 
     def run_later(self, spec: FunctionSpec, payload: bytes) -> None:
         """Queues an asynchronous invocation. Raises ServiceError TooManyRequestsException."""
@@ -168,15 +190,34 @@ class LambdaPart:
             return self._logs[function_name]
 
     def _sweep(self) -> None:
-        while not self._stopping.wait(SWEEP_S):
+        while not self._stopping.is_set():
+            self._wake.wait(SWEEP_S)
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
+            kept = self._warm_up()
             with self._lock:
                 pools = dict(self._pools)
             for arn, pool in pools.items():
-                pool.sweep()
+                pool.sweep(kept[arn])
                 if self._is_gone(arn):
                     with self._lock:
                         del self._pools[arn]
                     pool.stop()
+
+    def _warm_up(self) -> Counter[str]:
+        """Starts what is missing; returns how many workers each pool is to keep."""
+        with self._lock:
+            wanted = self._warm
+        counts: Counter[str] = Counter()
+        for arn, count in wanted.items():
+            try:
+                spec = self._find(arn, arn.split(":")[3], None)
+            except ServiceError:
+                continue  # the function was deleted before its mappings
+            counts[spec.arn] += count
+            self._pool(spec.arn).warm_up(spec, counts[spec.arn])
+        return counts
 
     def _is_gone(self, arn: str) -> bool:
         try:

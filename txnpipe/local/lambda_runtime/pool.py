@@ -1,4 +1,8 @@
-"""The workers of one function: reused, bounded, replaced when the function changes, ended when idle."""
+"""The workers of one function: reused, bounded, replaced when the function changes, ended when idle.
+
+A function can be kept warm, by so many workers that are started before they are needed and not ended when
+idle; AWS's provisioned concurrency is the nearest thing.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +51,7 @@ class FunctionPool:
         self._clock = clock
         self._free = threading.Condition()
         self._spec: FunctionSpec | None = None
+        self._broken: FunctionSpec | None = None
         self._idle: list[Worker] = []
         self._busy = 0
         self._all: set[Worker] = set()
@@ -67,6 +72,8 @@ class FunctionPool:
                     result = worker.invoke(request_id, payload)
                 except NeverStartedError:
                     continue
+                if result.kind != "init_error":
+                    self._broken = None
                 self._give_back(worker)
                 return result
         finally:
@@ -84,20 +91,49 @@ class FunctionPool:
                 raise ServiceError("TooManyRequestsException", "Rate Exceeded.", 429)
             self._busy += 1
 
+    def warm_up(self, spec: FunctionSpec, count: int) -> None:
+        """Sees to it that there are `count` workers. Starts what is missing; does not wait for it.
+
+        A function that a worker could not load is left to its invocations, which report the error, until it
+        loads or changes.
+        """
+        if spec.reserved_concurrency is not None:
+            count = min(count, spec.reserved_concurrency)
+        count = min(count, UNRESERVED_WORKERS)
+        while True:
+            self._replace_outdated(spec)
+            with self._free:
+                if self._stopped or spec == self._broken or self._busy + len(self._idle) >= count:
+                    return
+            try:
+                worker = self._new_worker(spec)
+            except CannotRunError:
+                with self._free:
+                    self._broken = spec
+                return
+            self._give_back(worker)
+
     def _worker_for(self, spec: FunctionSpec) -> Worker:
         self._refuse_when_stopped()
+        self._replace_outdated(spec)
         with self._free:
-            if spec != self._spec:
-                self._spec = spec
-                outdated, self._idle = self._idle, []
-            else:
-                outdated = []
             while self._idle:
                 worker = self._idle.pop()
                 if worker.alive:
                     return worker
+        return self._new_worker(spec)
+
+    def _replace_outdated(self, spec: FunctionSpec) -> None:
+        """Makes `spec` the current one. Idle workers of another end now, busy ones when they are done."""
+        with self._free:
+            if spec == self._spec:
+                return
+            self._spec = spec
+            outdated, self._idle = self._idle, []
         for worker in outdated:
             worker.kill()
+
+    def _new_worker(self, spec: FunctionSpec) -> Worker:
         worker = self._start_worker(spec, self._ended)
         with self._free:
             self._all.add(worker)
@@ -127,16 +163,20 @@ class FunctionPool:
     def _ended(self, worker: Worker) -> None:
         with self._free:
             self._all.discard(worker)
+            if worker.failed_to_load:
+                self._broken = worker.spec
             if worker in self._idle:
                 self._idle.remove(worker)
 
-    def sweep(self) -> None:
-        """Ends workers that have been idle for too long."""
+    def sweep(self, kept: int = 0) -> None:
+        """Ends workers that have been idle for too long, but not `kept` of them."""
         now = self._clock()
         with self._free:
             # The end of the list is the most recently used.
-            ending = [worker for worker in self._idle[:-1] if now - worker.idle_since > SPARE_IDLE_S]
-            ending += [worker for worker in self._idle[-1:] if now - worker.idle_since > LAST_IDLE_S]
+            spare = self._idle[: -max(1, kept)]
+            ending = [worker for worker in spare if now - worker.idle_since > SPARE_IDLE_S]
+            if not kept:
+                ending += [worker for worker in self._idle[-1:] if now - worker.idle_since > LAST_IDLE_S]
             self._idle = [worker for worker in self._idle if worker not in ending]
         for worker in ending:
             worker.kill()

@@ -125,6 +125,13 @@ class Worker:
         with self._changed:
             return self._exit_code is None and not self._retired
 
+    @property
+    def failed_to_load(self) -> bool:
+        """Whether the process gave up the function, or ended by itself, before it was ready."""
+        with self._changed:
+            ended = self._exit_code is not None and not self._retired
+            return self._init_error is not None or (ended and not self._was_ready)
+
     def invoke(self, request_id: str, payload: bytes) -> InvokeResult:
         """Runs one invocation to its end, at the latest INIT_TIMEOUT_S + the function's time-out from now.
 

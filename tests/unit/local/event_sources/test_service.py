@@ -31,11 +31,14 @@ class Api:
         self.engine = MemoryEngine()
         self.engine.on_wait = lambda: time.sleep(0.002)  # waiting lanes must let others run
         self.function = Function()
+        self.told: list[dict[str, int]] = []
         self.open()
 
     def open(self) -> None:
         self.outside: Outside = outside(self.engine, self.function, self.directory)[0]
-        self.registry = Registry(self.outside, lambda arn, _region: ":function:loader" in arn)
+        self.registry = Registry(
+            self.outside, lambda arn, _region: ":function:loader" in arn, self.told.append
+        )
         self.service = EventSourceService(self.registry)
         self.registry.start()
 
@@ -353,3 +356,23 @@ def test_another_region_does_not_see_the_mapping(api: Api) -> None:
     for method in ("GET", "PUT", "DELETE"):
         with pytest.raises(ServiceError, match="ResourceNotFoundException"):
             api.service.handle(Request(method, f"{ROOT}/{uuid}", "", "", "eu-west-1", {}, b"{}"))
+
+
+def test_it_is_told_how_many_enabled_mappings_feed_each_function(api: Api) -> None:
+    other = FUNCTION.replace("loader", "loader-2")
+    first, second = (api.create(FunctionName=name)["UUID"] for name in (FUNCTION, other))
+    api.settled(first)
+    api.settled(second)
+    assert api.told[-1] == {FUNCTION: 1, other: 1}
+    api.json("PUT", f"{ROOT}/{first}", {"Enabled": False})
+    api.settled(first)
+    assert api.told[-1] == {other: 1}
+    api.close()
+    api.open()
+    assert api.told[-1] == {other: 1}
+    api.json("DELETE", f"{ROOT}/{second}")
+    deadline = time.monotonic() + 10
+    while api.registry.mappings() != [api.registry.get(first)]:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.002)
+    assert api.told[-1] == {}

@@ -30,6 +30,7 @@ class FakeWorker:
         self.spec = spec
         self.idle_since = 0.0
         self.alive = True
+        self.failed_to_load = False
         self.calls = 0
         self._on_exit = on_exit
         self._factory = factory
@@ -212,3 +213,81 @@ def test_after_a_stop_nothing_runs(bench: Bench) -> None:
     assert bench.factory.alive == 0
     assert bench.pool.invoke(a_function(), b"").kind == "init_error"
     assert len(bench.factory.started) == 1
+
+
+class TestKeptWarm:
+    def test_missing_workers_are_started_and_the_first_invocations_use_them(self, bench: Bench) -> None:
+        bench.pool.warm_up(a_function(), 2)
+        bench.pool.warm_up(a_function(), 2)
+        release, threads = bench.while_busy(a_function(), 2)
+        assert len(bench.factory.started) == 2
+        bench.pool.warm_up(a_function(), 2)  # busy workers count
+        assert len(bench.factory.started) == 2
+        release.set()
+        for thread in threads:
+            thread.join()
+
+    def test_they_are_not_ended_for_being_idle(self, bench: Bench) -> None:
+        bench.pool.warm_up(a_function(), 3)
+        bench.now = LAST_IDLE_S + 1
+        bench.pool.sweep(kept=2)
+        assert bench.factory.alive == 2
+        bench.now *= 2
+        bench.pool.sweep(kept=2)
+        assert bench.factory.alive == 2
+        bench.pool.sweep()
+        assert bench.factory.alive == 0
+
+    def test_one_that_ended_is_replaced(self, bench: Bench) -> None:
+        bench.pool.warm_up(a_function(), 1)
+        bench.factory.started[0].kill()
+        bench.pool.warm_up(a_function(), 1)
+        assert [worker.alive for worker in bench.factory.started] == [False, True]
+
+    def test_a_changed_function_gets_new_ones(self, bench: Bench) -> None:
+        bench.pool.warm_up(a_function(), 1)
+        bench.pool.warm_up(a_function(timeout_s=9), 1)
+        assert [worker.alive for worker in bench.factory.started] == [False, True]
+        bench.pool.invoke(a_function(timeout_s=9), b"")
+        assert len(bench.factory.started) == 2
+
+    def test_a_function_that_does_not_load_is_not_tried_again_and_again(self, bench: Bench) -> None:
+        bench.pool.warm_up(a_function(), 1)
+        bench.factory.started[0].failed_to_load = True
+        bench.factory.started[0].kill()
+        bench.pool.warm_up(a_function(), 1)
+        assert len(bench.factory.started) == 1
+        bench.pool.warm_up(a_function(environment=(("FIXED", "1"),)), 1)
+        assert len(bench.factory.started) == 2
+
+    def test_a_function_that_loads_after_all_is_kept_warm_again(self, bench: Bench) -> None:
+        bench.pool.warm_up(a_function(), 2)
+        bench.factory.started[0].failed_to_load = True
+        bench.factory.started[0].kill()
+        bench.pool.invoke(a_function(), b"")
+        bench.pool.warm_up(a_function(), 2)
+        assert bench.factory.alive == 2
+
+    def test_a_function_that_cannot_run_here_is_left_to_its_invocations(self) -> None:
+        asked = []
+
+        def refuse(spec: FunctionSpec, _on_exit: Any) -> Any:
+            asked.append(spec)
+            raise CannotRunError("Runtime.InvalidRuntime", "no such Python")
+
+        pool = FunctionPool(refuse)
+        pool.warm_up(a_function(), 1)
+        pool.warm_up(a_function(), 1)
+        assert len(asked) == 1
+
+    @pytest.mark.parametrize(("reserved", "started"), [(0, 0), (2, 2), (None, UNRESERVED_WORKERS)])
+    def test_there_are_never_more_than_may_run(
+        self, bench: Bench, reserved: int | None, started: int
+    ) -> None:
+        bench.pool.warm_up(a_function(reserved_concurrency=reserved), 99)
+        assert len(bench.factory.started) == started
+
+    def test_after_a_stop_none_is_started(self, bench: Bench) -> None:
+        bench.pool.stop()
+        bench.pool.warm_up(a_function(), 1)
+        assert bench.factory.started == []
