@@ -257,11 +257,15 @@ def _check(settings: Settings) -> Settings:
             "Kinesis Data Analytics for SQL (SQL-1_0) is gone: AWS deleted its applications from 2026-01-27.",
             "Set analytics.runtime to FLINK-2_3; the rules in sql/rules are Flink SQL.",
         )
-    if 0 < settings.stream.retention_hours * 3600 <= settings.loader.maximum_record_age_seconds:
-        raise usage_error(
-            f"loader.maximum_record_age_seconds ({settings.loader.maximum_record_age_seconds}) reaches the "
-            f"stream's retention ({settings.stream.retention_hours} h): a record could expire before it is "
-            "put into the on-failure bucket.",
-            "Lower loader.maximum_record_age_seconds or raise stream.retention_hours.",
-        )
+    for section, age in (
+        ("loader", settings.loader.maximum_record_age_seconds),
+        ("notifier", settings.notifier.maximum_record_age_seconds),
+    ):
+        if age >= settings.stream.retention_hours * 3600:
+            raise usage_error(
+                f"{section}.maximum_record_age_seconds ({age}) reaches the stream's retention "
+                f"({settings.stream.retention_hours} h): a record could expire before it is put into the "
+                "on-failure bucket.",
+                f"Lower {section}.maximum_record_age_seconds or raise stream.retention_hours.",
+            )
     return settings

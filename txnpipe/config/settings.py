@@ -115,6 +115,22 @@ class NotifierSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The Lambda function that publishes alerts."""
 
     batch_size: Annotated[int, Meta(ge=1, le=10_000, description="Alerts per invocation")] = 100
+    maximum_retry_attempts: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=10_000,
+            description="Retries of a failing batch before it goes to the on-failure bucket, -1: no limit",
+        ),
+    ] = 50
+    maximum_record_age_seconds: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=604_800,
+            description="Older alerts go to the on-failure bucket; keep it below the stream's retention",
+        ),
+    ] = 3600
     memory_mb: Annotated[
         int, Meta(ge=128, le=10_240, description="Memory of the function, 128-10,240 MB (Lambda)")
     ] = 256

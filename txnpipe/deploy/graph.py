@@ -190,6 +190,9 @@ def _functions(cloud: Cloud, parts: _Parts, zips: Artifacts, bucket: Bucket) -> 
             batch_size=settings.notifier.batch_size,
             batch_window_seconds=0,  # an alert is urgent, and there are few
             parallelization_factor=1,
+            # Bounded, unlike the loader's: no alert keeps those after it waiting; it is in the table anyway.
+            maximum_retry_attempts=settings.notifier.maximum_retry_attempts,
+            maximum_record_age_seconds=settings.notifier.maximum_record_age_seconds,
             bisect_batch_on_error=False,
             partial_failures=True,
         ),
@@ -206,6 +209,8 @@ def _load(cloud: Cloud, stream: Stream, loader: Function, user: DatabaseUser, bu
         batch_size=settings.batch_size,
         batch_window_seconds=cloud.target.batch_window_seconds,
         parallelization_factor=settings.parallelization_factor,
+        maximum_retry_attempts=settings.maximum_retry_attempts,
+        maximum_record_age_seconds=settings.maximum_record_age_seconds,
         bisect_batch_on_error=settings.bisect_batch_on_error,
         # The loader writes a batch whole or not at all, and puts bad records aside itself.
         partial_failures=False,

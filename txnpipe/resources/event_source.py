@@ -47,6 +47,8 @@ class EventSource:
     batch_size: int
     batch_window_seconds: int
     parallelization_factor: int
+    maximum_retry_attempts: int
+    maximum_record_age_seconds: int
     bisect_batch_on_error: bool
     partial_failures: bool
     kind: str = "event source mapping"
@@ -63,14 +65,13 @@ class EventSource:
 
     def desired(self) -> EventSourceState:
         """See Resource."""
-        loader = self.cloud.settings.loader
         return EventSourceState(
             enabled=True,
             batch_size=self.batch_size,
             batch_window_seconds=self.batch_window_seconds,
             parallelization_factor=self.parallelization_factor,
-            maximum_retry_attempts=loader.maximum_retry_attempts,
-            maximum_record_age_seconds=loader.maximum_record_age_seconds,
+            maximum_retry_attempts=self.maximum_retry_attempts,
+            maximum_record_age_seconds=self.maximum_record_age_seconds,
             bisect_batch_on_error=self.bisect_batch_on_error,
             partial_failures=self.partial_failures,
             on_failure=bucket_arn(self.cloud.names),

@@ -31,7 +31,7 @@ class Control:
             raise ServiceError("ResourceNotFoundException", "Function not found", 404)
         return self.functions[arn]
 
-    def set(self, source: str) -> FunctionSpec:
+    def put(self, source: str) -> FunctionSpec:
         spec = a_function(source)
         self.functions[spec.arn] = spec
         return spec
@@ -55,22 +55,22 @@ def control(tmp_path: Path) -> Iterator[Control]:
 
 
 def test_the_first_invocation_finds_a_worker_that_is_there(control: Control) -> None:
-    spec = control.set(LOADS)
+    spec = control.put(LOADS)
     control.part.keep_warm({spec.arn: 1})
     (pid,) = control.until(lambda pids: len(pids) == 1)
     assert control.part.invoke(spec.arn, b"{}", "us-east-1").payload == str(pid).encode()
 
 
 def test_a_changed_function_has_a_new_worker_before_it_is_invoked(control: Control) -> None:
-    arn = control.set(LOADS).arn
+    arn = control.put(LOADS).arn
     control.part.keep_warm({arn: 1})
     old = control.until(lambda pids: len(pids) == 1)
-    control.set(LOADS + "\n")
+    control.put(LOADS + "\n")
     control.until(lambda pids: len(pids) == 1 and pids != old)
 
 
 def test_a_deleted_function_has_no_worker(control: Control) -> None:
-    arn = control.set(LOADS).arn
+    arn = control.put(LOADS).arn
     control.part.keep_warm({arn: 1})
     control.until(lambda pids: len(pids) == 1)
     del control.functions[arn]
@@ -78,7 +78,7 @@ def test_a_deleted_function_has_no_worker(control: Control) -> None:
 
 
 def test_a_function_that_does_not_load_is_started_once_and_its_invocation_tells(control: Control) -> None:
-    spec = control.set("raise RuntimeError('no such table')")
+    spec = control.put("raise RuntimeError('no such table')")
     control.part.keep_warm({spec.arn: 1})
     log = control.part._context.home / "logs" / "lambda-f.log"
     control.until(lambda pids: not pids and log.exists() and "no such table" in log.read_text())

@@ -237,3 +237,48 @@ def test_all_hooks_can_be_installed_and_moto_works_with_them() -> None:
         "tracked": 0,
         "regions": ["aws", "aws-cn"],
     }
+
+
+def test_new_code_brings_its_architecture() -> None:
+    from moto.awslambda.models import LambdaFunction
+
+    assert parameters(LambdaFunction.update_function_code) == ["self", "updated_spec"]
+    shown = run(
+        """
+        import base64, io, zipfile
+        from moto.awslambda.models import lambda_backends
+        from moto.core.exceptions import JsonRESTError
+        from moto.iam.models import iam_backends
+
+        role = iam_backends[ACCOUNT]["aws"].create_role("r", "{}", "/", None, "", [], 3600)
+        content = io.BytesIO()
+        zipfile.ZipFile(content, "w").close()
+        code = base64.b64encode(content.getvalue()).decode()
+        backend = lambda_backends[ACCOUNT]["us-east-1"]
+        spec = {
+            "FunctionName": "f", "Runtime": "python3.13", "Role": role.arn, "Handler": "app.handler",
+            "Code": {"ZipFile": code}, "Architectures": ["x86_64"],
+        }
+        backend.create_function(spec)
+
+        def updated(**fields):
+            return backend.update_function_code("f", None, {"ZipFile": code, **fields})["Architectures"]
+
+        try:
+            updated(Architectures=["mips"])
+        except JsonRESTError as error:
+            refused = error.code
+        show(
+            refused=refused,
+            unsaid=updated(),
+            dry=updated(Architectures=["arm64"], DryRun=True),
+            said=updated(Architectures=["arm64"]),
+        )
+        """
+    )
+    assert shown == {
+        "refused": 400,
+        "unsaid": ["x86_64"],
+        "dry": ["x86_64"],
+        "said": ["arm64"],
+    }

@@ -82,7 +82,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("pipeline: a-name-that-is-much-too-long\n", "cannot name a pipeline", "at most 20"),
         ("warehouse: {node_type: dc2.large}\n", "AWS ended the dc2 nodes", "rg.large or ra3.large"),
         ("analytics: {runtime: SQL-1_0}\n", "SQL-1_0) is gone", "FLINK-2_3"),
-        ("loader: {maximum_record_age_seconds: 86400}\n", "reaches the stream's retention", "Lower"),
+        ("loader: {maximum_record_age_seconds: 86400}\n", "reaches the stream's retention", "Lower loader."),
+        (
+            "notifier: {maximum_record_age_seconds: 86400}\n",
+            "reaches the stream's retention",
+            "Lower notifier.",
+        ),
         ("topic: {subscriptions: [{protocol: fax, endpoint: x}]}\n", "topic.subscriptions", "example"),
     ],
 )

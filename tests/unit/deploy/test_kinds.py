@@ -179,6 +179,13 @@ class TestNetwork:
 class TestEventSource:
     """Event source mappings."""
 
+    def test_the_notifiers_retries_end_so_that_no_alert_blocks_those_after_it(self, remote: Remote) -> None:
+        remote.setup(settings_of())
+        (mapping,) = remote.target.client("lambda").list_event_source_mappings(
+            FunctionName="TransactionNotifier"
+        )["EventSourceMappings"]
+        assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (50, 3600)
+
     def test_every_setting_reaches_lambda(self, remote: Remote) -> None:
         loader = {
             "batch_size": 500,
@@ -204,4 +211,5 @@ class TestEventSource:
         assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == bucket
         notifying = found["TransactionAlerts", "TransactionNotifier"]
         assert notifying["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert notifying["DestinationConfig"]["OnFailure"]["Destination"] == bucket
         assert not mapping.get("FunctionResponseTypes")

@@ -111,6 +111,15 @@ def test_the_loader_gets_the_address_and_secret_that_really_exist(remote: Remote
             {"event source mapping/TransactionAlerts → TransactionNotifier": ["batch_size"]},
         ),
         (
+            {"notifier": {"maximum_retry_attempts": 7, "maximum_record_age_seconds": 600}},
+            {
+                "event source mapping/TransactionAlerts → TransactionNotifier": [
+                    "maximum_retry_attempts",
+                    "maximum_record_age_seconds",
+                ]
+            },
+        ),
+        (
             {"stream": {"retention_hours": 48}},
             {
                 "stream/TransactionStream": ["retention_hours"],

@@ -41,6 +41,7 @@ def install(gate: Gate) -> None:
     _count_messages_at_one_moment()
     _deliver_to_web_endpoints_later()
     _sign_with_one_key()
+    _take_architectures_with_code()
 
 
 def know_regions_at_once() -> None:
@@ -203,3 +204,18 @@ def _sign_with_one_key() -> None:
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     replace(Subscription, "private_key", lambda _self: one_key())
+
+
+def _take_architectures_with_code() -> None:
+    """moto passes over the Architectures of UpdateFunctionCode; a plan would show that change for ever."""
+    from moto.awslambda.models import LambdaFunction
+
+    update_function_code = LambdaFunction.update_function_code
+
+    def update(self: Any, updated_spec: dict[str, Any]) -> dict[str, Any]:
+        if "Architectures" in updated_spec and not updated_spec.get("DryRun"):
+            self.architectures = updated_spec["Architectures"]
+        answer: dict[str, Any] = update_function_code(self, updated_spec)
+        return answer
+
+    replace(LambdaFunction, "update_function_code", update)
