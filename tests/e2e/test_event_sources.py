@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,11 @@ class Stage:
         )
         self.queue = self.sqs.create_queue(QueueName=f"{name}-delivered")["QueueUrl"]
         self.failures = self.sqs.create_queue(QueueName=f"{name}-failed")["QueueUrl"]
-        role = cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+        iam = cloud.client("iam")
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+        iam.attach_role_policy(
+            RoleName=name, PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+        )
         self.function_arn = self.functions.create_function(
             FunctionName=name,
             Runtime=python_runtime(),
@@ -158,6 +163,30 @@ def test_invoke_answers_as_lambda_does(stage: Stage) -> None:
     assert "LogResult" not in stage.invoke({})
 
 
+def test_what_a_function_prints_is_in_cloudwatch_logs(stage: Stage) -> None:
+    stage.invoke({"said": "ö"})
+    logs = stage.cloud.client("logs")
+    group = f"/aws/lambda/{stage.name}"
+
+    def found() -> list[dict[str, Any]]:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        try:
+            return [event for page in pages for event in page["events"]]
+        except logs.exceptions.ResourceNotFoundException:
+            return []  # made with the first lines, since the role allows it
+
+    eventually(lambda: any("asked for {'said': 'ö'}" in event["message"] for event in found()), "the line")
+    events = found()
+    printed = next(i for i, event in enumerate(events) if "asked for {'said'" in event["message"])
+    begin, line, end, report = events[printed - 1 : printed + 3]
+    request_id = begin["message"].split()[2]
+    assert begin["message"] == f"START RequestId: {request_id} Version: $LATEST\n"
+    assert line["message"] == "asked for {'said': 'ö'}\n"
+    assert end["message"] == f"END RequestId: {request_id}\n"
+    assert report["message"].startswith(f"REPORT RequestId: {request_id}\tDuration: ")
+    assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", line["logStreamName"])
+
+
 @pytest.mark.parametrize(
     ("fail", "error_type", "message"),
     [
@@ -208,10 +237,36 @@ def test_a_function_subscribed_to_a_topic_runs(stage: Stage) -> None:
         stage.functions.update_function_code(FunctionName=stage.name, ZipFile=zipped(SOURCE))
 
 
-def test_every_record_reaches_the_function(stage: Stage) -> None:
-    with stage.mapping():
+def test_every_record_reaches_the_function_and_status_counts_them(stage: Stage) -> None:
+    with stage.mapping() as uuid:
         stage.put(*map(str, range(30)))
         assert sorted(stage.received(stage.queue, 30), key=int) == list(map(str, range(30)))
+
+        def shown() -> dict[str, Any]:
+            document = json.loads(stage.cloud.run("local", "status", "--json", check=True).stdout)
+            return next(each for each in document["event_sources"] if each["uuid"] == uuid)
+
+        eventually(lambda: shown()["records"] == 30, "the count")
+        mapping = shown()
+        assert mapping["function_arn"] == stage.function_arn
+        assert mapping["source_arn"] == stage.stream_arn
+        assert (mapping["state"], mapping["last_result"]) == ("Enabled", "OK")
+        assert 1 <= mapping["batches"] <= 30
+        assert (mapping["failures"], mapping["discarded"], mapping["iterator_age_ms"]) == (0, 0, 0)
+        assert f"{stage.name} → {stage.name}" in stage.cloud.run("local", "status", check=True).stdout
+
+
+def test_a_worker_is_there_before_the_first_record(stage: Stage) -> None:
+    def workers() -> set[int]:
+        document = json.loads(stage.cloud.run("local", "status", "--json", check=True).stdout)
+        return {each["pid"] for each in document["processes"] if each["name"] == f"lambda {stage.name}"}
+
+    before = workers()
+    stage.functions.update_function_configuration(
+        FunctionName=stage.name, Environment={"Variables": {"QUEUE": stage.queue, "CHANGED": "1"}}
+    )
+    with stage.mapping():
+        eventually(lambda: len(workers() - before) == 1 and not workers() & before, "the worker")
 
 
 def test_boto3_understands_every_answer(stage: Stage) -> None:

@@ -9,6 +9,7 @@ import typer
 from txnpipe.cli.frame import Invocation, command
 
 if TYPE_CHECKING:
+    from txnpipe.local.event_sources.counters import MappingCounters
     from txnpipe.local.inspection import Inspection
 
 app = typer.Typer(help="Start, stop and look into the local cloud: the AWS APIs on this machine.")
@@ -75,7 +76,7 @@ def stop(run: Invocation) -> None:
 @app.command()
 @command()
 def status(run: Invocation) -> None:
-    """Show what the local cloud runs: parts, processes, ports, memory.
+    """Show what the local cloud runs: parts, processes, ports, memory, and what its mappings delivered.
 
     txnpipe local status
 
@@ -107,12 +108,32 @@ def _show(run: Invocation, found: Inspection) -> None:
         [(listener.part, listener.name, str(listener.port)) for listener in found.listeners],
         right="port",
     )
+    if found.event_sources:
+        run.out.table(
+            None,
+            ("mapping", "state", "records", "batches", "failed", "discarded", "behind", "last result"),
+            [_mapping_row(mapping) for mapping in found.event_sources],
+            right="records batches failed discarded behind",
+        )
     limits = "enforced" if found.options.get("enforce_limits") else "not enforced"
     run.out.line(f"{found.endpoint_url}, {found.state}, up {_duration(found.uptime_s)}")
     run.out.line(f"memory in all {found.rss_bytes / 1e6:,.0f} MB; service limits {limits}")
     run.out.line(f"home {found.home}")
     for service in found.not_kept:
         run.out.warn(f"The state of this service is lost at a restart: {service}")
+
+
+def _mapping_row(mapping: MappingCounters) -> tuple[str, ...]:
+    source = mapping.source_arn.rpartition("/")[2]
+    function = mapping.function_arn.partition(":function:")[2]
+    counts = (mapping.records, mapping.batches, mapping.failures, mapping.discarded)
+    return (
+        f"{source} → {function}",
+        mapping.state,
+        *(f"{count:,}" for count in counts),
+        f"{mapping.iterator_age_ms / 1000:,.1f} s",
+        mapping.last_result,
+    )
 
 
 @app.command()

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from txnpipe.aws import Credentials, FunctionPlatform, Target
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local import credentials, leftovers, ports, runtime
 from txnpipe.local.control import ControlService
+from txnpipe.local.event_sources.part import EventSourcesPart
 from txnpipe.local.files import write_json
 from txnpipe.local.guard import Guard
 from txnpipe.local.home import Home, unusable
@@ -107,6 +108,7 @@ class Daemon:
             flink_heap_mb=self._options.flink_heap_mb,
             client=_clients(self._runtime.endpoint_url, keys),
             moto_gate=self._moto.changing,
+            moto_gate_later=self._moto.changing_later,
         )
 
     def _start_parts(self, server: ApiServer, listening: Listening, context: LocalContext) -> None:
@@ -129,7 +131,7 @@ class Daemon:
             self._note_processes()
 
     def status(self) -> dict[str, Any]:
-        """What runs: parts with their processes and ports."""
+        """What runs: parts with their processes and ports; what event source mappings have done."""
         return {
             "pid": os.getpid(),
             "started_at": self._started_at,
@@ -145,6 +147,12 @@ class Daemon:
                     "listeners": [{"name": p.name, "port": p.port} for p in part.listeners()],
                 }
                 for part in list(self._parts)
+            ],
+            "event_sources": [
+                asdict(counters)
+                for part in list(self._parts)
+                if isinstance(part, EventSourcesPart)
+                for counters in part.counters()
             ],
         }
 

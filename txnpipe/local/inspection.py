@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from txnpipe.local.event_sources.counters import MappingCounters
 from txnpipe.local.home import Home
 
 API_PART = "api"
@@ -35,7 +36,8 @@ class ListenerInfo:
 class Inspection:
     """A running local cloud. uptime_s: seconds since it started; rss_bytes: resident memory of all of it.
 
-    not_kept: services whose state will not survive a restart, and why.
+    event_sources: what each event source mapping has done since the start. not_kept: services whose state
+    will not survive a restart, and why.
     """
 
     home: Path
@@ -46,6 +48,7 @@ class Inspection:
     options: dict[str, Any]
     processes: tuple[ProcessInfo, ...]
     listeners: tuple[ListenerInfo, ...]
+    event_sources: tuple[MappingCounters, ...]
     not_kept: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
@@ -81,6 +84,7 @@ def inspect(home: Home) -> Inspection | None:
         options=found["options"],
         processes=(daemon, *processes),
         listeners=(ListenerInfo(API_PART, "AWS APIs", port), *listeners),
+        event_sources=tuple(MappingCounters(**each) for each in found["event_sources"]),
         not_kept=tuple(found["not_kept"]),
     )
 

@@ -22,6 +22,7 @@ class LocalContext:
     access_key_id, secret_access_key: the installation's key; every request to the API server must carry it.
     client: makes a boto3 client of the local cloud: `client("s3", "us-east-1")`.
     moto_gate: held by a part's own threads while they touch moto's objects; moto's calls hold it already.
+    moto_gate_later: the same, for changes that need not be on disk at once.
     """
 
     home: Path
@@ -32,6 +33,7 @@ class LocalContext:
     flink_heap_mb: int
     client: Callable[[str, str], Any]
     moto_gate: Callable[[], AbstractContextManager[None]] = nullcontext
+    moto_gate_later: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True)

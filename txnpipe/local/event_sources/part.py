@@ -84,7 +84,7 @@ class EventSourcesPart:
 
     def counters(self) -> list[MappingCounters]:
         """What every mapping has done since the start: records, batches, failures, iterator age."""
-        return self._registry.counters()
+        return self._registry.counters() if self._store is not None else []
 
     def _function_exists(self, function_arn: str, region: str) -> bool:
         try:

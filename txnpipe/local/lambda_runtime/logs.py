@@ -1,10 +1,14 @@
-"""What workers print: HOME/logs/lambda-NAME.log, bounded, in Lambda's own form (START, END, REPORT)."""
+"""What workers print: HOME/logs/lambda-NAME.log, bounded, in Lambda's own form (START, END, REPORT).
+
+The same lines go to CloudWatch Logs (see `cloudwatch`).
+"""
 
 from __future__ import annotations
 
 import os
 import selectors
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 MAX_LOG_BYTES = 5_000_000
@@ -41,10 +45,14 @@ class FunctionLog:
 
 
 class WorkerOutput:
-    """One worker's standard output and error: lines go to the log, the end of an invocation's to its tail."""
+    """One worker's standard output and error: lines go to the log, the end of an invocation's to its tail.
 
-    def __init__(self, log: FunctionLog) -> None:
+    also: takes the same whole lines; must return at once.
+    """
+
+    def __init__(self, log: FunctionLog, also: Callable[[bytes], None] = lambda _lines: None) -> None:
         self._log = log
+        self._also = also
         self._partial = b""
         self._tail = b""
         self._lock = threading.Lock()
@@ -58,7 +66,7 @@ class WorkerOutput:
                 whole, newline, rest = whole + newline + rest, b"\n", b""
             self._partial = rest
             if newline:
-                self._log.write(whole + newline)
+                self._write(whole + newline)
 
     def begin(self, line: str) -> None:
         """Starts the log of an invocation with this line."""
@@ -73,8 +81,12 @@ class WorkerOutput:
             if self._partial:
                 self._tail += b"\n"
             self._tail = (self._tail + text)[-TAIL_BYTES:]
-            self._log.write(self._partial + b"\n" + text if self._partial else text)
+            self._write(self._partial + b"\n" + text if self._partial else text)
             self._partial = b""
+
+    def _write(self, lines: bytes) -> None:
+        self._log.write(lines)
+        self._also(lines)
 
     @property
     def tail(self) -> bytes:

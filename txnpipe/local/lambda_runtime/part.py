@@ -14,13 +14,16 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from txnpipe.local.lambda_runtime import hook
 from txnpipe.local.lambda_runtime.background import BackgroundInvocations
+from txnpipe.local.lambda_runtime.cloudwatch import CloudWatchOutput, LogStream
 from txnpipe.local.lambda_runtime.code_store import BadCodeError, CodeStore
 from txnpipe.local.lambda_runtime.environment import worker_environment
 from txnpipe.local.lambda_runtime.functions import FunctionSpec, find_function
 from txnpipe.local.lambda_runtime.invoke_service import InvokeService
+from txnpipe.local.lambda_runtime.log_store import LogStore
 from txnpipe.local.lambda_runtime.logs import FunctionLog, OutputPump, WorkerOutput
 from txnpipe.local.lambda_runtime.pool import CannotRunError, FunctionPool
 from txnpipe.local.lambda_runtime.results import InvokeResult
@@ -51,6 +54,7 @@ class LambdaPart:
         self._pools: dict[str, FunctionPool] = {}
         self._logs: dict[str, FunctionLog] = {}
         self._lock = threading.Lock()
+        self._cloudwatch = CloudWatchOutput(LogStore(context.moto_gate_later).put)
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._warm: Mapping[str, int] = {}
@@ -66,6 +70,7 @@ class LambdaPart:
         link_runtime_packages(self._home / "runtime")
         self._lifeline_read, self._lifeline_write = os.pipe()
         self._pump = OutputPump()
+        self._cloudwatch.start()
         self._api = RuntimeApi()
         self._unhook = hook.install(self.run_later)
         self._sweeper = threading.Thread(target=self._sweep, name="lambda-sweeper", daemon=True)
@@ -87,6 +92,7 @@ class LambdaPart:
         self._api = None
         self._sweeper.join(timeout=5)
         self._pump.stop()
+        self._cloudwatch.stop()
         os.close(self._lifeline_read)
         os.close(self._lifeline_write)
 
@@ -161,7 +167,13 @@ class LambdaPart:
                 "Runtime.ExitError", f"Could not unpack the function's code: {error}"
             ) from error
         worker_id = uuid.uuid4().hex
-        output = WorkerOutput(self._log_of(spec.name))
+        stream = LogStream(
+            spec.region,
+            f"/aws/lambda/{spec.name}",
+            f"{datetime.now(UTC):%Y/%m/%d}/[{spec.version}]{worker_id}",
+            spec.role,
+        )
+        output = WorkerOutput(self._log_of(spec.name), partial(self._cloudwatch.add, stream))
 
         def ended(worker: Worker) -> None:
             api.remove(address)
@@ -177,7 +189,7 @@ class LambdaPart:
             runtime_dir=self._home / "runtime",
             tmp=tmp,
             api=address,
-            log_stream=f"{datetime.now(UTC):%Y/%m/%d}/[{spec.version}]{worker_id}",
+            log_stream=stream.name,
         )
         worker.start(Launch(python, task_root, environment, tmp, self._lifeline_read))
         return worker

@@ -112,6 +112,15 @@ class MotoControlPlane:
             finally:
                 self._save(changed)
 
+    @contextmanager
+    def changing_later(self) -> Iterator[None]:
+        """As `changing`, for what may be on disk a moment later, such as log lines."""
+        with self._gate.alone(), self._tracker.collecting(only_new=False) as changed:
+            try:
+                yield
+            finally:
+                self._tracker.add_unattended(changed)
+
     def _save(self, changed: set[BackendKey]) -> None:
         try:
             self._store.save(changed)
