@@ -36,7 +36,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import set_wait_callback
 
 from txnpipe.functions.loader.connection import Credentials, Endpoint, WarmConnection
 from txnpipe.functions.loader.loader import Loader
@@ -252,7 +251,6 @@ def database_server() -> Iterator[Server]:
             migrations.apply(warehouse)
             users.ensure_loader_user(warehouse, "txnpipe_loader", PASSWORD)
         admin = connect()
-        set_wait_callback(None)  # the command line waits in Python, so that Ctrl-C works; Lambda does not
         with admin.cursor() as cursor:
             # Same columns and index as ours, so that the two differ in nothing but the function.
             cursor.execute("CREATE TABLE tutorial_transactions (LIKE transactions INCLUDING INDEXES)")

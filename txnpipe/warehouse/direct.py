@@ -207,26 +207,24 @@ def connector(
     """Makes connections. `password` is asked for each of them: it may have been rotated."""
 
     def connect() -> Any:
-        with interruptible.connecting(CONNECT_TIMEOUT_S):
-            connection = psycopg2.connect(
-                host=host,
-                port=port,
-                dbname=database,
-                user=user,
-                password=password(),
-                sslmode=sslmode,
-                application_name="txnpipe",
-                keepalives=1,
-                keepalives_idle=30,
-                keepalives_interval=10,
-                keepalives_count=3,
-            )
-        connection.autocommit = True
+        connection = interruptible.connect(
+            CONNECT_TIMEOUT_S,
+            host=host,
+            port=port,
+            dbname=database,
+            user=user,
+            password=password(),
+            sslmode=sslmode,
+            application_name="txnpipe",
+            keepalives=1,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+        )
         with connection.cursor() as cursor:
             cursor.execute(f"SET statement_timeout TO {statement_timeout_s * 1000:d}")
         return connection
 
-    interruptible.install()
     return connect
 
 

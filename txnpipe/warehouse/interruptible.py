@@ -1,56 +1,59 @@
-"""Lets Ctrl-C end a statement at once.
+"""Connections on which Ctrl-C ends a statement at once.
 
-psycopg2 by itself waits inside libpq, where no signal is heard until the server has answered. With a wait
-callback it waits here instead: Ctrl-C cancels the statement on the server, waits for the server to agree, and
-goes on as KeyboardInterrupt. The callback holds for all of the process's connections.
+psycopg2 by itself waits inside libpq, where no signal is heard until the server has answered. These
+connections are psycopg2's asynchronous ones, and the waiting is done here: Ctrl-C cancels the statement on
+the server, waits for the server to agree, and goes on as KeyboardInterrupt.
+
+psycopg2's wait callback would do the same, but for every connection of the process, where it ends COPY and
+large objects. An asynchronous connection is always in autocommit mode and knows neither of the two.
 """
 
 from __future__ import annotations
 
 import select
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, set_wait_callback
-
-_connecting = threading.local()
-"""When the connection being made by this thread has to be there: libpq leaves that to whoever waits."""
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, connection, cursor
 
 
-def install() -> None:
-    """Makes all connections of this process interruptible."""
-    set_wait_callback(_wait)
+class _WaitingCursor(cursor):
+    """Its `execute` returns when the server has answered, as that of a synchronous connection."""
+
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - psycopg2's name
+        super().execute(query, vars)
+        _await_answer(self.connection)
 
 
-@contextmanager
-def connecting(timeout_s: float) -> Iterator[None]:
-    """Connections made inside must be there in time. Raises psycopg2.OperationalError when they are not."""
-    _connecting.deadline = time.monotonic() + timeout_s
+def connect(timeout_s: float, **parameters: Any) -> connection:
+    """A connection in autocommit mode, made with libpq's parameters.
+
+    Raises psycopg2.OperationalError, also where it is not there in `timeout_s` seconds: libpq leaves that
+    to whoever waits.
+    """
+    opening: connection = psycopg2.connect(async_=True, cursor_factory=_WaitingCursor, **parameters)
+    deadline = time.monotonic() + timeout_s
     try:
-        yield
-    finally:
-        del _connecting.deadline
+        while not _step(opening, max(0.0, deadline - time.monotonic())):
+            pass
+    except BaseException:
+        opening.close()
+        raise
+    return opening
 
 
-def _wait(connection: Any) -> None:
+def _await_answer(waiting: connection) -> None:
     interrupted = False
     while True:
         try:
-            state = connection.poll()
-            if state == POLL_OK:
+            if _step(waiting, None):
                 break
-            if state not in (POLL_READ, POLL_WRITE):
-                raise psycopg2.OperationalError(f"unexpected state {state} of a connection")
-            _wait_for_socket(connection.fileno(), writing=state == POLL_WRITE)
         except KeyboardInterrupt:
-            if interrupted or getattr(_connecting, "deadline", None) is not None:
+            if interrupted:
                 raise
             interrupted = True
-            connection.cancel()
+            waiting.cancel()
         except psycopg2.errors.QueryCanceled:
             if interrupted:
                 raise KeyboardInterrupt from None
@@ -59,11 +62,15 @@ def _wait(connection: Any) -> None:
         raise KeyboardInterrupt
 
 
-def _wait_for_socket(descriptor: int, *, writing: bool) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT if writing else select.POLLIN)
-    deadline = getattr(_connecting, "deadline", None)
-    if deadline is None:
-        poll.poll()
-    elif not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+def _step(waiting: connection, timeout_s: float | None) -> bool:
+    """Goes on as far as the socket allows, waits for it, and returns False; True where nothing is left."""
+    state = waiting.poll()
+    if state == POLL_OK:
+        return True
+    if state not in (POLL_READ, POLL_WRITE):
+        raise psycopg2.OperationalError(f"unexpected state {state} of a connection")
+    socket = select.poll()
+    socket.register(waiting.fileno(), select.POLLOUT if state == POLL_WRITE else select.POLLIN)
+    if not socket.poll(None if timeout_s is None else timeout_s * 1000):
         raise psycopg2.OperationalError("timeout expired: the server did not answer in time")
+    return False

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from psycopg2.extensions import set_wait_callback
 
 from tests.corpus.lambda_events import ALERT_STREAM_ARN
 from txnpipe.functions.loader.connection import Credentials, Endpoint, WarmConnection
@@ -78,7 +77,6 @@ def started_warehouse() -> Iterator[Warehouse]:
             migrations.apply(direct)
             users.ensure_loader_user(direct, LOADER, PASSWORD)
         admin = connect()
-        set_wait_callback(None)  # the command line waits in Python, so that Ctrl-C works; Lambda does not
         yield Warehouse(server.port, admin)
         admin.close()
     finally:
