@@ -21,11 +21,12 @@ from txnpipe.resources.difference import KNOWN_AFTER_APPLY
 from txnpipe.resources.event_source import EventSource
 from txnpipe.resources.function import Function
 from txnpipe.resources.log_group import LogGroup
-from txnpipe.resources.network import SecretsEndpoint, SecurityGroup, SubnetGroup, placement
+from txnpipe.resources.network import SecurityGroup, SubnetGroup, placement
 from txnpipe.resources.resource import Cloud, Resource, Waiter, id_of
 from txnpipe.resources.role import Role
 from txnpipe.resources.schema import Schema
 from txnpipe.resources.secret import LoaderSecret
+from txnpipe.resources.secrets_endpoint import SecretsEndpoint
 from txnpipe.resources.stream import Stream
 from txnpipe.resources.topic import Topic
 from txnpipe.resources.warehouse import Warehouse, endpoint, refuse_ended_nodes
