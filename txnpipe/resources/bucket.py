@@ -15,6 +15,7 @@ from txnpipe.aws import error_code
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.names import BucketKeys
 from txnpipe.resources.difference import Difference
+from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_gone, wait_ready
 
 ON_FAILURE_DAYS = 90
@@ -22,6 +23,7 @@ ON_FAILURE_DAYS = 90
 UPLOAD_DAYS = 7
 """When the parts of an upload that was never finished are dropped."""
 READY_TIMEOUT_S = 60.0
+NAME_FREE_TIMEOUT_S = 600.0
 DELETE_BATCH = 1000
 """Keys per DeleteObjects (S3)."""
 _OPEN = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
@@ -117,7 +119,14 @@ class Bucket:
         if region != "us-east-1":  # S3 knows no location constraint of that name
             configuration["LocationConstraint"] = region
         with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-            s3.create_bucket(Bucket=self.name, CreateBucketConfiguration=configuration)
+            once_accepted(
+                self.cloud,
+                self,
+                lambda: s3.create_bucket(Bucket=self.name, CreateBucketConfiguration=configuration),
+                coded("OperationAborted"),
+                what=f"the deleted bucket {self.name} to free its name",
+                timeout_s=NAME_FREE_TIMEOUT_S,
+            )
         self.settle()
         self._configure(desired)
 
@@ -174,8 +183,10 @@ class Bucket:
             except s3.exceptions.ClientError as error:
                 if error_code(error) == "NoSuchBucket":
                     return True
-                if error_code(error) == "BucketNotEmpty":
-                    return None  # somebody wrote meanwhile (a last on-failure record): empty it again
+                if error_code(error) in {"BucketNotEmpty", "NoSuchUpload", "OperationAborted"}:
+                    # Somebody wrote or finished an upload meanwhile (a last on-failure record), or another
+                    # change of the bucket is going on: empty it again.
+                    return None
                 raise
             return True
 

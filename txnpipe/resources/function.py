@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.resources.difference import Difference
 from txnpipe.resources.new_roles import once_role_is_known
+from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, wait_gone, wait_ready
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class Function:
         reason = configuration.get("StateReason") or configuration.get("LastUpdateStatusReason")
         # Inactive: idle for weeks; the next invocation wakes it up. A failed update may be made again.
         ready = status in {"Active", "Inactive", "update Failed"}
-        return Observed(state, status, ready=ready, facts={"runtime": state.runtime, "reason": reason})
+        facts = {"runtime": state.runtime, "reason": reason}
+        return Observed(state, status, ready=ready, leaving=status == "Deleting", facts=facts)
 
     def create(self, desired: FunctionState) -> None:
         """See Resource."""
@@ -165,7 +167,14 @@ class Function:
         """See Resource."""
         lambda_ = self.cloud.client("lambda")
         try:
-            lambda_.delete_function(FunctionName=self.name)
+            once_accepted(
+                self.cloud,
+                self,
+                lambda: lambda_.delete_function(FunctionName=self.name),
+                coded("ResourceConflictException"),
+                what=f"the function {self.name} to finish its last change",
+                timeout_s=READY_TIMEOUT_S,
+            )
         except lambda_.exceptions.ResourceNotFoundException:
             return
         wait_gone(self.cloud, self, READY_TIMEOUT_S)

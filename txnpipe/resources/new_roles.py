@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from txnpipe.aws import error_code
-from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.resources.refusals import once_accepted
 from txnpipe.resources.resource import Cloud, Resource
 
 T = TypeVar("T")
@@ -24,6 +24,7 @@ _SENTENCES = (
     "ensure the role can perform",
     "createnetworkinterface",
     "kinesis analytics service doesn't have sufficient privileges",
+    "please check the role provided or validity of s3 location",
 )
 
 
@@ -32,29 +33,16 @@ def once_role_is_known(cloud: Cloud, resource: Resource[Any], call: Callable[[],
 
     Raises whatever else the call raises; TxnpipeError (SERVICE) with the last refusal once the time is up.
     """
-    refusals: list[Exception] = []
-
-    def probe() -> tuple[T] | None:
-        try:
-            return (call(),)
-        except Exception as error:
-            if not _is_too_new(error):
-                raise
-            refusals.append(error)
-            return None
-
-    try:
-        return cloud.waiter.until(
-            resource, "AWS to learn of the new role", probe, ROLE_TIMEOUT_S, interval_s=5
-        )[0]
-    except TxnpipeError as error:
-        if error.exit_code is not ExitCode.TIMEOUT or not refusals:
-            raise
-        raise TxnpipeError(
-            f"The role of {resource.name} is still refused after {ROLE_TIMEOUT_S:.0f} s: {refusals[-1]}",
-            "Check that nothing (a service control policy, a permissions boundary) cuts the role down.",
-            ExitCode.SERVICE,
-        ) from refusals[-1]
+    return once_accepted(
+        cloud,
+        resource,
+        call,
+        _is_too_new,
+        what="AWS to learn of the new role",
+        timeout_s=ROLE_TIMEOUT_S,
+        subject=f"The role of {resource.name}",
+        fix="Check that nothing (a service control policy, a permissions boundary) cuts the role down.",
+    )
 
 
 def _is_too_new(error: Exception) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from txnpipe.resources.difference import Difference
 from txnpipe.resources.policies import Statements, document, statements_of
+from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_ready
 
 POLICY_NAME = "txnpipe"
@@ -85,8 +86,16 @@ class Role:
             self._put_policy(desired)
 
     def _put_policy(self, desired: RoleState) -> None:
-        self.cloud.client("iam").put_role_policy(
-            RoleName=self.name, PolicyName=POLICY_NAME, PolicyDocument=document(desired.policy)
+        # A role that can be read can still be unknown to whoever answers the next call.
+        once_accepted(
+            self.cloud,
+            self,
+            lambda: self.cloud.client("iam").put_role_policy(
+                RoleName=self.name, PolicyName=POLICY_NAME, PolicyDocument=document(desired.policy)
+            ),
+            coded("NoSuchEntity"),
+            what=f"IAM to know the role {self.name}",
+            timeout_s=READY_TIMEOUT_S,
         )
 
     def settle(self) -> None:
@@ -95,6 +104,16 @@ class Role:
 
     def delete(self) -> None:
         """See Resource. Policies that others attached are detached: IAM deletes only a bare role."""
+        once_accepted(
+            self.cloud,
+            self,
+            self._strip_and_delete,
+            coded("ConcurrentModification", "DeleteConflict"),
+            what=f"IAM to let go of the role {self.name}",
+            timeout_s=READY_TIMEOUT_S,
+        )
+
+    def _strip_and_delete(self) -> None:
         iam = self.cloud.client("iam")
         try:
             for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=self.name):

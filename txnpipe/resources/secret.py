@@ -12,13 +12,16 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
+from txnpipe.aws import error_code
 from txnpipe.resources.difference import Difference
+from txnpipe.resources.refusals import once_accepted
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_gone, wait_ready
 
 TAG_USER = "txnpipe:database-user"
 TAG_APPLIED = "txnpipe:applied-version"
 """The version of the secret whose password the database user has; written by `database_user.py`."""
 READY_TIMEOUT_S = 60.0
+NAME_FREE_TIMEOUT_S = 300.0
 PASSWORD_LENGTH = 40
 """Redshift takes 8-64 characters, at least one of them upper case, one lower case and one digit."""
 
@@ -80,12 +83,20 @@ class LoaderSecret:
         )
 
     def create(self, desired: SecretState) -> None:
-        """See Resource."""
-        self.cloud.client("secretsmanager").create_secret(
-            Name=self.name,
-            Description=f"Database user of the loader, pipeline {self.cloud.names.pipeline} of txnpipe",
-            SecretString=_value(desired),
-            Tags=[*self.cloud.tag_list, {"Key": TAG_USER, "Value": desired.username}],
+        """See Resource. A secret that was just deleted keeps its name for a while, unseen."""
+        value = _value(desired)
+        once_accepted(
+            self.cloud,
+            self,
+            lambda: self.cloud.client("secretsmanager").create_secret(
+                Name=self.name,
+                Description=f"Database user of the loader, pipeline {self.cloud.names.pipeline} of txnpipe",
+                SecretString=value,
+                Tags=[*self.cloud.tag_list, {"Key": TAG_USER, "Value": desired.username}],
+            ),
+            lambda error: error_code(error) == "InvalidRequestException" and "deletion" in str(error),
+            what=f"the deleted secret {self.name} to free its name",
+            timeout_s=NAME_FREE_TIMEOUT_S,
         )
 
     def update(self, desired: SecretState, differences: tuple[Difference, ...]) -> None:

@@ -9,6 +9,8 @@ from txnpipe.resources.difference import Difference
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_gone, wait_ready
 
 READY_TIMEOUT_S = 600.0
+MAXIMUM_TAGS = 50
+"""Of a stream; ListTagsForStream answers fewer unless asked."""
 DEFAULT_RETENTION_HOURS = 24
 """What CreateStream gives; it takes no retention."""
 
@@ -41,7 +43,7 @@ class Stream:
         kinesis = self.cloud.client("kinesis")
         try:
             summary = kinesis.describe_stream_summary(StreamName=self.name)["StreamDescriptionSummary"]
-            tags = tags_of(kinesis.list_tags_for_stream(StreamName=self.name)["Tags"])
+            tags = tags_of(kinesis.list_tags_for_stream(StreamName=self.name, Limit=MAXIMUM_TAGS)["Tags"])
         except kinesis.exceptions.ResourceNotFoundException:
             return None
         status = summary["StreamStatus"]

@@ -18,10 +18,13 @@ from typing import Any
 
 from txnpipe.config.settings import SubscriptionSettings
 from txnpipe.resources.difference import Difference
+from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_ready
 
 PENDING = "PendingConfirmation"
 """What SNS answers instead of an ARN until the endpoint has confirmed."""
+ENDED = "Deleted"
+"""What SNS answers instead of an ARN for some days after a subscriber has left."""
 READY_TIMEOUT_S = 60.0
 _TAG = "txnpipe:subscription:"
 
@@ -89,7 +92,7 @@ class Topic:
     def _subscriptions(self) -> Iterator[dict[str, str]]:
         pages = self.cloud.client("sns").get_paginator("list_subscriptions_by_topic")
         for page in pages.paginate(TopicArn=self.arn):
-            yield from page["Subscriptions"]
+            yield from (found for found in page["Subscriptions"] if found["SubscriptionArn"] != ENDED)
 
     def _is_raw(self, arn: str) -> bool:
         attributes: dict[str, str] = self.cloud.client("sns").get_subscription_attributes(
@@ -148,7 +151,14 @@ class Topic:
         for found in self._subscriptions_if_any():
             if found["SubscriptionArn"] != PENDING:
                 sns.unsubscribe(SubscriptionArn=found["SubscriptionArn"])
-        sns.delete_topic(TopicArn=self.arn)
+        once_accepted(
+            self.cloud,
+            self,
+            lambda: sns.delete_topic(TopicArn=self.arn),
+            coded("ConcurrentAccess", "StaleTag"),
+            what=f"SNS to finish another change of the topic {self.name}",
+            timeout_s=READY_TIMEOUT_S,
+        )
 
     def _subscriptions_if_any(self) -> list[dict[str, str]]:
         try:
