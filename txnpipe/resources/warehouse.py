@@ -7,6 +7,7 @@ administrator) is refused by the plan: replacing it would lose every row.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from txnpipe.errors import usage_error
 from txnpipe.resources.difference import LOSES_DATA, Difference
 from txnpipe.resources.network import SecurityGroup, placement
+from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, resource_id, tags_of, wait_gone, wait_ready
 
 READY_TIMEOUT_S = 3600.0
@@ -25,6 +27,13 @@ TAG_PORT = "txnpipe:port"
 """The port that was asked for. It is compared instead of the one in use: a stand-in for Redshift may have had
 to take another one, and asking again would not change that."""
 _LEAVING = {"deleting", "final-snapshot"}
+_BROKEN = {
+    "incompatible-network": "Look at the cluster's subnet group and security group in the console.",
+    "incompatible-parameters": "Look at the cluster's parameter group in the console.",
+    "hardware-failure": "Restore the cluster from a snapshot, or run txnpipe teardown and setup.",
+    "storage-full": "Free space or add nodes (warehouse.nodes), then run the same command again.",
+}
+"""Statuses that do not pass, and what to do about them."""
 _CHANGED_BY_MODIFY = {
     "node_type": "NodeType",
     "port": "Port",
@@ -198,34 +207,36 @@ class Warehouse:
             )
 
     def settle(self) -> None:
-        """See Resource."""
-        self._settle_at("available")
+        """See Resource. A paused cluster is ready: resuming it is a change."""
+        wait_ready(self.cloud, self, READY_TIMEOUT_S, broken=_BROKEN)
 
     def _settle_at(self, status: str) -> None:
-        broken = {
-            "incompatible-network": "Look at the cluster's subnet group and security group in the console.",
-            "incompatible-parameters": "Look at the cluster's parameter group in the console.",
-            "hardware-failure": "Restore the cluster from a snapshot, or run txnpipe teardown and setup.",
-            "storage-full": "Free space or add nodes (warehouse.nodes), then run the same command again.",
-        }
-
         def probe() -> bool | None:
-            observed = wait_ready(self.cloud, self, READY_TIMEOUT_S, broken=broken)
+            observed = wait_ready(self.cloud, self, READY_TIMEOUT_S, broken=_BROKEN)
             return True if observed.status == status else None
 
         self.cloud.waiter.until(self, f"warehouse {self.name} to be {status}", probe, READY_TIMEOUT_S)
 
     def delete(self) -> None:
         """See Resource. Leaves a snapshot where the target says so."""
+        once_accepted(
+            self.cloud,
+            self,
+            self._ask_to_delete,
+            coded("InvalidClusterState"),
+            what=f"warehouse {self.name} to take changes",
+            timeout_s=READY_TIMEOUT_S,
+        )
+        wait_gone(self.cloud, self, READY_TIMEOUT_S)
+
+    def _ask_to_delete(self) -> None:
+        """A broken cluster is asked as well: Redshift knows best what it can delete."""
         redshift = self.cloud.client("redshift")
         observed = self.read()
-        if observed is None:
+        if observed is None or observed.leaving:
             return
-        if not observed.leaving:
-            if not observed.ready:
-                wait_ready(self.cloud, self, READY_TIMEOUT_S)
+        with suppress(redshift.exceptions.ClusterNotFoundFault):
             redshift.delete_cluster(ClusterIdentifier=self.name, **self._farewell())
-        wait_gone(self.cloud, self, READY_TIMEOUT_S)
 
     def _farewell(self) -> dict[str, Any]:
         if not self.cloud.target.final_snapshot:
