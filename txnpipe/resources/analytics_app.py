@@ -28,6 +28,7 @@ RUN_OPTIONS = "kinesis.analytics.flink.run.options"
 _SETTLED = {"READY", "RUNNING", "ROLLED_BACK"}
 _STOPPABLE = {"STARTING", "UPDATING", "STOPPING", "AUTOSCALING", "RUNNING"}
 """Where a forced stop is accepted (StopApplication)."""
+_DELETABLE = {"READY", "ROLLED_BACK"}
 
 
 def refuse_sql_runtime(runtime: str) -> None:
@@ -151,6 +152,10 @@ class AnalyticsApp:
         detail = self.describe()
         if detail is None:
             return
+        if "log_stream" in fields and not detail.get("CloudWatchLoggingOptionDescriptions"):
+            self._add_log(detail["ApplicationVersionId"], desired)
+            fields.remove("log_stream")
+            detail = self.describe() or detail
         if fields - {"running"}:
             was = detail["ApplicationStatus"]
             answer = analytics.update_application(
@@ -161,8 +166,18 @@ class AnalyticsApp:
             self._watch(answer, "RUNNING" if was == "RUNNING" else "READY")
         self._start()
 
-    def _watch(self, answer: Mapping[str, Any], wanted: str) -> None:
-        """Waits for an operation to succeed and for the state it leads to."""
+    def _add_log(self, version: int, desired: AnalyticsAppState) -> None:
+        """An update changes a logging option; only this call adds one."""
+        answer = self.cloud.client("kinesisanalyticsv2").add_application_cloud_watch_logging_option(
+            ApplicationName=self.name,
+            CurrentApplicationVersionId=version,
+            CloudWatchLoggingOption={"LogStreamARN": desired.log_stream},
+        )
+        self._watch(answer, None)
+        self.settle()
+
+    def _watch(self, answer: Mapping[str, Any], wanted: str | None) -> None:
+        """Waits for an operation to succeed and for the state it leads to (None: any)."""
         analytics = self.cloud.client("kinesisanalyticsv2")
         operation = answer.get("OperationId")
 
@@ -183,10 +198,13 @@ class AnalyticsApp:
                     )
                 if info["OperationStatus"] != "SUCCESSFUL":
                     return None
+            if wanted is None:
+                return True
             detail = self.describe()
             return True if detail is not None and detail["ApplicationStatus"] == wanted else None
 
-        self.cloud.waiter.until(self, f"analytics app {self.name} to be {wanted}", probe, RUNNING_TIMEOUT_S)
+        what = f"analytics app {self.name} to be {wanted or 'changed'}"
+        self.cloud.waiter.until(self, what, probe, RUNNING_TIMEOUT_S)
 
     def settle(self) -> None:
         """See Resource. Ready means it has stopped changing; whether it runs is a field of its state."""
@@ -196,32 +214,29 @@ class AnalyticsApp:
         """See Resource. Stopped by force: a last snapshot would be deleted with the application."""
         analytics = self.cloud.client("kinesisanalyticsv2")
 
-        def stopped() -> dict[str, Any] | None:
+        def asked() -> bool | None:
             detail = self.describe()
-            if detail is None or detail["ApplicationStatus"] in {"READY", "DELETING"}:
-                return detail or {}
-            if detail["ApplicationStatus"] in _STOPPABLE:
-                try:
+            if detail is None or detail["ApplicationStatus"] == "DELETING":
+                return True
+            try:
+                if detail["ApplicationStatus"] in _DELETABLE:
+                    analytics.delete_application(
+                        ApplicationName=self.name, CreateTimestamp=detail["CreateTimestamp"]
+                    )
+                    return True
+                if detail["ApplicationStatus"] in _STOPPABLE:
                     analytics.stop_application(ApplicationName=self.name, Force=True)
-                except (
-                    analytics.exceptions.ResourceInUseException,
-                    analytics.exceptions.InvalidApplicationConfigurationException,
-                ):
-                    return None  # it changed between the two calls
+            except analytics.exceptions.ResourceNotFoundException:
+                return True
+            except (
+                analytics.exceptions.ResourceInUseException,
+                analytics.exceptions.ConcurrentModificationException,
+                analytics.exceptions.InvalidApplicationConfigurationException,
+            ):
+                return None  # it changed between the two calls
             return None
 
-        detail = self.cloud.waiter.until(
-            self, f"analytics app {self.name} to stop", stopped, RUNNING_TIMEOUT_S
-        )
-        if not detail:
-            return
-        if detail["ApplicationStatus"] != "DELETING":
-            try:
-                analytics.delete_application(
-                    ApplicationName=self.name, CreateTimestamp=detail["CreateTimestamp"]
-                )
-            except analytics.exceptions.ResourceNotFoundException:
-                return
+        self.cloud.waiter.until(self, f"analytics app {self.name} to stop", asked, RUNNING_TIMEOUT_S)
         wait_gone(self.cloud, self, RUNNING_TIMEOUT_S)
 
 
@@ -324,12 +339,11 @@ def _changes(desired: AnalyticsAppState, fields: set[str], detail: Mapping[str, 
     if "runtime" in fields:
         arguments["RuntimeEnvironmentUpdate"] = desired.runtime
     if "log_stream" in fields:
-        options = detail.get("CloudWatchLoggingOptionDescriptions") or []
-        if options:
-            arguments["CloudWatchLoggingOptionUpdates"] = [
-                {
-                    "CloudWatchLoggingOptionId": options[0]["CloudWatchLoggingOptionId"],
-                    "LogStreamARNUpdate": desired.log_stream,
-                }
-            ]
+        option = detail["CloudWatchLoggingOptionDescriptions"][0]
+        arguments["CloudWatchLoggingOptionUpdates"] = [
+            {
+                "CloudWatchLoggingOptionId": option["CloudWatchLoggingOptionId"],
+                "LogStreamARNUpdate": desired.log_stream,
+            }
+        ]
     return arguments

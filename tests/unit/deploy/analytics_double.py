@@ -146,6 +146,17 @@ class AnalyticsDouble:
             detail["ApplicationStatus"] = "UPDATING"
         return {**self._operation("UpdateApplication"), "ApplicationDetail": detail}
 
+    def _AddApplicationCloudWatchLoggingOption(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        detail = self._find(request)
+        assert request["CurrentApplicationVersionId"] == detail["ApplicationVersionId"]
+        option = {"CloudWatchLoggingOptionId": "2.1", **request["CloudWatchLoggingOption"]}
+        detail["CloudWatchLoggingOptionDescriptions"].append(option)
+        detail["ApplicationVersionId"] += 1
+        return {
+            **self._operation("AddApplicationCloudWatchLoggingOption"),
+            "ApplicationARN": detail["ApplicationARN"],
+        }
+
     def _DescribeApplicationOperation(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return {"ApplicationOperationInfoDetails": self.operations[request["OperationId"]]}
 
@@ -155,14 +166,6 @@ class AnalyticsDouble:
         assert detail["ApplicationStatus"] == "READY"
         del self.applications[request["ApplicationName"]]
         return {}
-
-
-_FOLLOWING = {
-    "STARTING": "RUNNING",
-    "UPDATING": "RUNNING",
-    "STOPPING": "READY",
-    "FORCE_STOPPING": "READY",
-}
 
 
 class _Refused(Exception):  # noqa: N818
