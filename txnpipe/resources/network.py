@@ -8,56 +8,80 @@ lets the loader read its secret, because a function inside a VPC has no other wa
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from txnpipe.aws import error_code
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.resources.difference import ABSENT, KNOWN_AFTER_APPLY, REPLACES, Difference
+from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_ready
 
 HTTPS = 443
 READY_TIMEOUT_S = 600.0
+EC2_TIMEOUT_S = 60.0
+"""EC2 is eventually consistent: a new group may be unknown to the next call."""
 INTERFACES_TIMEOUT_S = 2700.0
 """Lambda lets go of a deleted function's network interfaces only after many minutes, and until then the
 security group cannot be deleted."""
 
 
+_CONSTRAINED_ZONES = {"apne1-az3", "cac1-az3", "use1-az3", "usw1-az2"}
+"""The oldest zones, which many services keep out of; us-east-1 gives one to everybody. Lambda refuses a
+function with a subnet there: "The provided subnets contain availability zone Lambda doesn't support"."""
+
+
 @dataclass(frozen=True)
 class Vpc:
-    """The VPC everything is placed in."""
+    """The VPC everything is placed in. `open_subnets` are those in zones that every service is in."""
 
     id: str
     cidr: str
     subnets: tuple[str, ...]
+    open_subnets: tuple[str, ...]
 
 
 def find_vpc(cloud: Cloud) -> Vpc:
     """The region's default VPC and its default subnets. Raises ENVIRONMENT where there is none."""
-    return cloud.once("vpc", lambda: _find_vpc(cloud))
-
-
-def _find_vpc(cloud: Cloud) -> Vpc:
-    ec2 = cloud.client("ec2")
-    found = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"]
-    if not found:
+    found = known_vpc(cloud)
+    if found is None:
         raise TxnpipeError(
             f"The account has no default VPC in {cloud.names.region}, and the warehouse must live in one.",
             "Create it with `aws ec2 create-default-vpc`, then run the same command again.",
             ExitCode.ENVIRONMENT,
         )
+    return found
+
+
+def known_vpc(cloud: Cloud) -> Vpc | None:
+    """The same, or None where there is none: nothing of a pipeline can be in it then."""
+    return cloud.once("vpc", lambda: _find_vpc(cloud))
+
+
+def _find_vpc(cloud: Cloud) -> Vpc | None:
+    ec2 = cloud.client("ec2")
+    found = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"]
+    if not found:
+        return None
     vpc = found[0]["VpcId"]
     filters = [
         {"Name": "vpc-id", "Values": [vpc]},
         {"Name": "default-for-az", "Values": ["true"]},
     ]
     subnets = ec2.describe_subnets(Filters=filters)["Subnets"]
-    return Vpc(vpc, found[0]["CidrBlock"], tuple(sorted(subnet["SubnetId"] for subnet in subnets)))
+    every = sorted(subnet["SubnetId"] for subnet in subnets)
+    constrained = {
+        subnet["SubnetId"] for subnet in subnets if subnet.get("AvailabilityZoneId") in _CONSTRAINED_ZONES
+    }
+    unconstrained = [subnet for subnet in every if subnet not in constrained]
+    return Vpc(vpc, found[0]["CidrBlock"], tuple(every), tuple(unconstrained or every))
 
 
 @dataclass(frozen=True)
 class SecurityGroupState:
-    """`ingress` maps "tcp PORT" to who may come in: "self" or a CIDR."""
+    """`ingress` maps "tcp PORT" to who may come in: "self", CIDRs, groups, prefix lists, with commas."""
 
     vpc: str = field(metadata=REPLACES)
     ingress: dict[str, str]
@@ -93,13 +117,10 @@ class SecurityGroup:
         group = self.find()
         if group is None:
             return None
-        ingress = {}
-        for permission in group["IpPermissions"]:
-            sources = [
-                "self" if pair["GroupId"] == group["GroupId"] else pair["GroupId"]
-                for pair in permission.get("UserIdGroupPairs", [])
-            ] + [block["CidrIp"] for block in permission.get("IpRanges", [])]
-            ingress[f"{permission['IpProtocol']} {permission.get('FromPort', 'all')}"] = ", ".join(sources)
+        ingress = {
+            _rule(permission): ", ".join(_sources(permission, group["GroupId"]))
+            for permission in group["IpPermissions"]
+        }
         return Observed(
             SecurityGroupState(group["VpcId"], ingress), "available", facts={"id": group["GroupId"]}
         )
@@ -108,11 +129,15 @@ class SecurityGroup:
         """See Resource."""
         ec2 = self.cloud.client("ec2")
         tags = [{"ResourceType": "security-group", "Tags": self.cloud.tag_list}]
-        ec2.create_security_group(
-            GroupName=self.name,
-            Description=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
-            VpcId=desired.vpc,
-            TagSpecifications=tags,
+        # Duplicate: made meanwhile, or by a call whose answer was lost; `settle` reads whose it is.
+        _unless(
+            "InvalidGroup.Duplicate",
+            lambda: ec2.create_security_group(
+                GroupName=self.name,
+                Description=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
+                VpcId=desired.vpc,
+                TagSpecifications=tags,
+            ),
         )
         self.settle()
         for rule, source in desired.ingress.items():
@@ -128,19 +153,24 @@ class SecurityGroup:
                 self._change("authorize_security_group_ingress", rule, difference.after)
 
     def _change(self, operation: str, rule: str, sources: str) -> None:
-        group = self.find()
-        if group is None:
-            return
-        protocol, port = rule.split(" ")
-        permission: dict[str, Any] = {"IpProtocol": protocol}
-        if port != "all":
-            permission |= {"FromPort": int(port), "ToPort": int(port)}
-        listed = sources.split(", ")
-        groups = [group["GroupId"] if source == "self" else source for source in listed if "." not in source]
-        permission["UserIdGroupPairs"] = [{"GroupId": source} for source in groups]
-        permission["IpRanges"] = [{"CidrIp": source} for source in listed if "." in source]
-        getattr(self.cloud.client("ec2"), operation)(
-            GroupId=group["GroupId"], IpPermissions=[{k: v for k, v in permission.items() if v}]
+        """What is open, or closed, already is fine: an answer may have been lost."""
+
+        def call() -> None:
+            group = self.cloud.waiter.until(
+                self, f"EC2 to know the group {self.name}", self.find, EC2_TIMEOUT_S
+            )
+            getattr(self.cloud.client("ec2"), operation)(
+                GroupId=group["GroupId"], IpPermissions=[_permission(rule, sources, group["GroupId"])]
+            )
+
+        done = "NotFound" if operation.startswith("revoke") else "Duplicate"
+        once_accepted(
+            self.cloud,
+            self,
+            lambda: _unless(f"InvalidPermission.{done}", call),
+            coded("InvalidGroup.NotFound"),
+            what=f"EC2 to know the group {self.name}",
+            timeout_s=EC2_TIMEOUT_S,
         )
 
     def settle(self) -> None:
@@ -160,7 +190,7 @@ class SecurityGroup:
             except ec2.exceptions.ClientError as error:
                 if error_code(error) == "InvalidGroup.NotFound":
                     return True
-                if error_code(error) == "DependencyViolation":
+                if error_code(error) in {"DependencyViolation", "InvalidGroup.InUse"}:
                     return None
                 raise
             return True
@@ -172,6 +202,54 @@ class SecurityGroup:
             INTERFACES_TIMEOUT_S,
             interval_s=15,
         )
+
+
+def _rule(permission: Mapping[str, Any]) -> str:
+    """ "tcp 5439", "tcp 5439:5500", "icmp 8:-1", "-1 all" """
+    first, last = permission.get("FromPort"), permission.get("ToPort")
+    ports = "all" if first is None else str(first) if first == last else f"{first}:{last}"
+    return f"{permission['IpProtocol']} {ports}"
+
+
+def _sources(permission: Mapping[str, Any], own_group: str) -> list[str]:
+    return [
+        *(
+            "self" if pair["GroupId"] == own_group else pair["GroupId"]
+            for pair in permission.get("UserIdGroupPairs", [])
+        ),
+        *(block["CidrIp"] for block in permission.get("IpRanges", [])),
+        *(block["CidrIpv6"] for block in permission.get("Ipv6Ranges", [])),
+        *(prefixes["PrefixListId"] for prefixes in permission.get("PrefixListIds", [])),
+    ]
+
+
+def _permission(rule: str, sources: str, own_group: str) -> dict[str, Any]:
+    """The inverse of the two above."""
+    protocol, ports = rule.split(" ")
+    permission: dict[str, Any] = {"IpProtocol": protocol}
+    if ports != "all":
+        first, _, last = ports.partition(":")
+        permission |= {"FromPort": int(first), "ToPort": int(last or first)}
+    for source in sources.split(", "):
+        if source.startswith("pl-"):
+            permission.setdefault("PrefixListIds", []).append({"PrefixListId": source})
+        elif ":" in source:
+            permission.setdefault("Ipv6Ranges", []).append({"CidrIpv6": source})
+        elif "." in source:
+            permission.setdefault("IpRanges", []).append({"CidrIp": source})
+        else:
+            group = own_group if source == "self" else source
+            permission.setdefault("UserIdGroupPairs", []).append({"GroupId": group})
+    return permission
+
+
+def _unless(code: str, call: Callable[[], Any]) -> None:
+    """Makes a call; a refusal with this error code says that there is nothing left to do."""
+    try:
+        call()
+    except Exception as error:
+        if error_code(error) != code:
+            raise
 
 
 @dataclass(frozen=True)
@@ -209,12 +287,14 @@ class SubnetGroup:
 
     def create(self, desired: SubnetGroupState) -> None:
         """See Resource."""
-        self.cloud.client("redshift").create_cluster_subnet_group(
-            ClusterSubnetGroupName=self.name,
-            Description=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
-            SubnetIds=list(desired.subnets),
-            Tags=self.cloud.tag_list,
-        )
+        redshift = self.cloud.client("redshift")
+        with suppress(redshift.exceptions.ClusterSubnetGroupAlreadyExistsFault):
+            redshift.create_cluster_subnet_group(
+                ClusterSubnetGroupName=self.name,
+                Description=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
+                SubnetIds=list(desired.subnets),
+                Tags=self.cloud.tag_list,
+            )
 
     def update(self, desired: SubnetGroupState, differences: tuple[Difference, ...]) -> None:
         """See Resource."""
@@ -229,16 +309,21 @@ class SubnetGroup:
     def delete(self) -> None:
         """See Resource."""
         redshift = self.cloud.client("redshift")
-        try:
-            redshift.delete_cluster_subnet_group(ClusterSubnetGroupName=self.name)
-        except redshift.exceptions.ClusterSubnetGroupNotFoundFault:
-            return
+        with suppress(redshift.exceptions.ClusterSubnetGroupNotFoundFault):
+            once_accepted(
+                self.cloud,
+                self,
+                lambda: redshift.delete_cluster_subnet_group(ClusterSubnetGroupName=self.name),
+                coded("InvalidClusterSubnetGroupStateFault", "InvalidClusterSubnetStateFault"),
+                what=f"Redshift to let go of the subnet group {self.name}",
+                timeout_s=READY_TIMEOUT_S,
+            )
 
 
 def placement(cloud: Cloud, group: SecurityGroup) -> tuple[Any, Any]:
-    """Subnets and security groups of whatever runs in the VPC: two sorted tuples of ids.
+    """Subnets and security groups of a function in the VPC: two sorted tuples of ids.
 
     The groups are KNOWN_AFTER_APPLY until the group exists.
     """
     found = group.find()
-    return find_vpc(cloud).subnets, (found["GroupId"],) if found else KNOWN_AFTER_APPLY
+    return find_vpc(cloud).open_subnets, (found["GroupId"],) if found else KNOWN_AFTER_APPLY

@@ -11,10 +11,11 @@ from typing import Any
 
 from txnpipe.names import TAG_PIPELINE
 from txnpipe.resources.difference import REPLACES, Difference
-from txnpipe.resources.network import SecurityGroup, find_vpc
+from txnpipe.resources.network import SecurityGroup, find_vpc, known_vpc
 from txnpipe.resources.resource import Cloud, Observed, resource_id, tags_of, wait_gone, wait_ready
 
 READY_TIMEOUT_S = 600.0
+_ENDED = {"deleted", "failed", "rejected", "expired"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,11 @@ class SecretsEndpoint:
         return EndpointState(find_vpc(self.cloud).id, True)
 
     def _find(self) -> dict[str, Any] | None:
+        vpc = known_vpc(self.cloud)
+        if vpc is None:
+            return None
         filters = [
-            {"Name": "vpc-id", "Values": [find_vpc(self.cloud).id]},
+            {"Name": "vpc-id", "Values": [vpc.id]},
             {"Name": "service-name", "Values": [self._service]},
         ]
         pages = self.cloud.client("ec2").get_paginator("describe_vpc_endpoints").paginate(Filters=filters)
@@ -61,14 +65,17 @@ class SecretsEndpoint:
             for endpoint in page["VpcEndpoints"]
             # Filtered again: what a service ignores in a filter must not make a stranger's endpoint ours.
             if endpoint["ServiceName"] == self._service
-            and endpoint["State"].lower() not in {"deleting", "deleted", "failed", "rejected", "expired"}
-            and (endpoint.get("PrivateDnsEnabled") or self._owner(endpoint) == self.cloud.names.pipeline)
+            and endpoint["State"].lower() not in _ENDED
+            and (endpoint.get("PrivateDnsEnabled") or self._is_ours(endpoint))
         ]
-        found.sort(key=lambda endpoint: self._owner(endpoint) != self.cloud.names.pipeline)
+        # One that is leaving keeps its private DNS name from a new one until it is gone.
+        found.sort(
+            key=lambda endpoint: (endpoint["State"].lower() == "deleting", not self._is_ours(endpoint))
+        )
         return found[0] if found else None
 
-    def _owner(self, endpoint: dict[str, Any]) -> str | None:
-        return tags_of(endpoint.get("Tags", [])).get(TAG_PIPELINE)
+    def _is_ours(self, endpoint: dict[str, Any]) -> bool:
+        return tags_of(endpoint.get("Tags", [])).get(TAG_PIPELINE) == self.cloud.names.pipeline
 
     def read(self) -> Observed[EndpointState] | None:
         """See Resource."""
@@ -76,12 +83,12 @@ class SecretsEndpoint:
         if endpoint is None:
             return None
         status = endpoint["State"].lower()
-        shared = self._owner(endpoint) != self.cloud.names.pipeline
         return Observed(
             EndpointState(endpoint["VpcId"], bool(endpoint.get("PrivateDnsEnabled"))),
             status,
             ready=status == "available",
-            facts={"id": endpoint["VpcEndpointId"], "shared": shared},
+            leaving=status == "deleting",
+            facts={"id": endpoint["VpcEndpointId"], "shared": not self._is_ours(endpoint)},
         )
 
     def create(self, desired: EndpointState) -> None:
@@ -92,7 +99,7 @@ class SecretsEndpoint:
             VpcEndpointType="Interface",
             VpcId=vpc.id,
             ServiceName=self._service,
-            SubnetIds=list(vpc.subnets[:1]),
+            SubnetIds=list(vpc.open_subnets[:1]),
             SecurityGroupIds=[group["GroupId"]] if group else [],
             PrivateDnsEnabled=True,
             TagSpecifications=[{"ResourceType": "vpc-endpoint", "Tags": self.cloud.tag_list}],
@@ -114,18 +121,23 @@ class SecretsEndpoint:
         """See Resource. Hands the endpoint over where another pipeline of this VPC lives on."""
         ec2 = self.cloud.client("ec2")
         endpoint = self._find()
-        if endpoint is None or self._owner(endpoint) != self.cloud.names.pipeline:
+        if endpoint is None or not self._is_ours(endpoint):
             return
         identifier = endpoint["VpcEndpointId"]
-        heir = self._heir(endpoint["VpcId"])
+        leaving = endpoint["State"].lower() == "deleting"
+        heir = None if leaving else self._heir(endpoint["VpcId"])
         if heir is None:
-            ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])
+            if not leaving:
+                ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])
             wait_gone(self.cloud, self, READY_TIMEOUT_S)
             return
-        ours = [group["GroupId"] for group in endpoint.get("Groups", [])]
-        ec2.modify_vpc_endpoint(
-            VpcEndpointId=identifier, AddSecurityGroupIds=[heir["GroupId"]], RemoveSecurityGroupIds=ours
-        )
+        groups = {group["GroupId"] for group in endpoint.get("Groups", [])}
+        if groups != {heir["GroupId"]}:
+            ec2.modify_vpc_endpoint(
+                VpcEndpointId=identifier,
+                AddSecurityGroupIds=sorted({heir["GroupId"]} - groups),
+                RemoveSecurityGroupIds=sorted(groups - {heir["GroupId"]}),
+            )
         owner = tags_of(heir["Tags"])[TAG_PIPELINE]
         ec2.create_tags(Resources=[identifier], Tags=[{"Key": TAG_PIPELINE, "Value": owner}])
 
