@@ -79,8 +79,12 @@ def teardown(
     graph.cloud.waiter.listener = told.waiting
     present = set(inventory.present)
 
+    guards: list[Callable[[], None]] = []
+
     def remove(key: str) -> None:
         if key in present:
+            for assert_held in guards:
+                assert_held()
             resource = graph.resources[key]
             with (
                 told.step(resource, Action.DELETE),
@@ -93,7 +97,8 @@ def teardown(
         raise_failures(outcome, "teardown")
 
     if graph.bucket in present:
-        with (lock or (lambda: lock_of(graph, "teardown")))():
+        with (lock or (lambda: lock_of(graph, "teardown")))() as held:
+            guards.append(held.assert_held)
             remove_all()
     else:
         remove_all()

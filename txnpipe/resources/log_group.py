@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from txnpipe.errors import usage_error
 from txnpipe.names import TAG_PIPELINE
 from txnpipe.resources.difference import Difference
+from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, wait_ready
 
 READY_TIMEOUT_S = 60.0
@@ -74,13 +77,15 @@ class LogGroup:
         state = LogGroupState(
             group.get("retentionInDays"), TAG_PIPELINE in tags, self.stream if self.stream in names else None
         )
-        return Observed(state, "available", facts={"stored_bytes": group.get("storedBytes", 0)})
+        # Until it has our tag it is not ours to delete: the function of that name may be a stranger's.
+        facts = {"stored_bytes": group.get("storedBytes", 0), "shared": not state.tagged}
+        return Observed(state, "available", facts=facts)
 
     def create(self, desired: LogGroupState) -> None:
         """See Resource."""
         logs = self.cloud.client("logs")
         with suppress(logs.exceptions.ResourceAlreadyExistsException):
-            logs.create_log_group(logGroupName=self.name, tags=self.cloud.tags)
+            self._unaborted(lambda: logs.create_log_group(logGroupName=self.name, tags=self.cloud.tags))
         self.settle()
         self._configure(desired, {"retention_days", "stream"})
 
@@ -93,7 +98,11 @@ class LogGroup:
         if "tagged" in fields:
             logs.tag_resource(resourceArn=self.arn, tags=self.cloud.tags)
         if "retention_days" in fields:
-            logs.put_retention_policy(logGroupName=self.name, retentionInDays=desired.retention_days)
+            self._unaborted(
+                lambda: logs.put_retention_policy(
+                    logGroupName=self.name, retentionInDays=desired.retention_days
+                )
+            )
         if "stream" in fields and desired.stream:
             with suppress(logs.exceptions.ResourceAlreadyExistsException):
                 logs.create_log_stream(logGroupName=self.name, logStreamName=desired.stream)
@@ -106,7 +115,18 @@ class LogGroup:
         """See Resource."""
         logs = self.cloud.client("logs")
         with suppress(logs.exceptions.ResourceNotFoundException):
-            logs.delete_log_group(logGroupName=self.name)
+            self._unaborted(lambda: logs.delete_log_group(logGroupName=self.name))
+
+    def _unaborted(self, call: Callable[[], Any]) -> None:
+        """CloudWatch aborts a change that meets another one, such as a deletion that is still going on."""
+        once_accepted(
+            self.cloud,
+            self,
+            call,
+            coded("OperationAbortedException"),
+            what=f"CloudWatch to finish another change of {self.name}",
+            timeout_s=READY_TIMEOUT_S,
+        )
 
 
 def _listed(numbers: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tests.unit.deploy.analytics_double import ACCOUNT, REGION, AnalyticsDouble
+from tests.unit.deploy.analytics_double import ACCOUNT, REGION, AnalyticsDouble, FakeAnswer
 from txnpipe.aws import Credentials, FunctionPlatform, Target
 from txnpipe.config import Settings
 from txnpipe.deploy.apply import Applied, apply
@@ -147,7 +147,22 @@ class RecordedTarget(Target):
             _made[service] = super()._make(service, options)
             for phase in ("before-call", "after-call"):
                 _made[service].meta.events.register(phase, _dispatch)
+            _one_at_a_time(_made[service]._endpoint)
         return _made[service]
+
+
+_MOTO = threading.Lock()
+
+
+def _one_at_a_time(endpoint: Any) -> None:
+    """moto's dictionaries change while others read them; a server would answer one request at a time."""
+    make_request = endpoint.make_request
+
+    def locked(*arguments: Any, **options: Any) -> Any:
+        with _MOTO:
+            return make_request(*arguments, **options)
+
+    endpoint.make_request = locked
 
 
 def _dispatch(event_name: str, **arguments: Any) -> Any:
@@ -195,6 +210,32 @@ class Remote:
             connector_jar=Path("connector.jar"),
             final_snapshot=False,
         )
+
+    def refuse(self, operation: str, code: str, message: str = "", *, times: int = 1) -> list[str]:
+        """Lets the next calls of an operation ("ec2.CreateSecurityGroup") fail so many times.
+
+        Returns a list that grows with every refusal.
+        """
+        refused: list[str] = []
+
+        def answer(**_: Any) -> tuple[FakeAnswer, dict[str, Any]] | None:
+            if len(refused) >= times:
+                return None
+            refused.append(operation)
+            return FakeAnswer(400), {
+                "Error": {"Code": code, "Message": message},
+                "ResponseMetadata": {"HTTPStatusCode": 400},
+            }
+
+        service = operation.split(".")[0]
+        _hooks.setdefault(service, []).insert(0, (f"before-call.{operation}", answer))
+        return refused
+
+    def change_answer(self, operation: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Changes what an operation answers: `change` gets the parsed answer."""
+        service = operation.split(".")[0]
+        handler = lambda parsed, **_: change(parsed)  # noqa: E731
+        _hooks.setdefault(service, []).append((f"after-call.{operation}", handler))
 
     def graph(self, settings: Settings) -> Graph:
         """The graph of a pipeline in this account."""
