@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -108,6 +108,8 @@ class SetupLock:
         self._mine: Holder | None = None
         self._released = threading.Event()
         self._lost: TxnpipeError | None = None
+        self._mutex = threading.Lock()
+        """Held while the lease is extended."""
         self._thread: threading.Thread | None = None
 
     def check(self) -> None:
@@ -118,9 +120,16 @@ class SetupLock:
             raise self._conflict(found[0])
 
     def assert_held(self) -> None:
-        """Raises CONFLICT once somebody else has taken the lock over."""
+        """Raises CONFLICT once somebody else has taken the lock over.
+
+        A lease that has run out (the machine slept, S3 did not answer) is renewed first, or found lost.
+        """
         if self._lost:
             raise self._lost
+        with self._mutex:
+            if self._mine and self._mine.expires <= self._clock():
+                with translated("renew the setup lock in", self._bucket):
+                    self._renew()
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -152,12 +161,20 @@ class SetupLock:
 
     def renew(self) -> None:
         """Extends the lease. Raises CONFLICT if the lock is no longer ours."""
+        with self._mutex:
+            self._renew()
+
+    def _renew(self) -> None:
         if self._mine is None or self._etag is None:
             return
-        now = self._clock()
-        self._mine = Holder(**(asdict(self._mine) | {"expires": now + self._lease_s}))
-        if not self._write({"IfMatch": self._etag}):
-            self._adopt()
+        before = self._mine
+        self._mine = replace(before, expires=self._clock() + self._lease_s)
+        try:
+            if not self._write({"IfMatch": self._etag}):
+                self._adopt()
+        except BaseException:
+            self._mine = before
+            raise
 
     def _adopt(self) -> None:
         """After a write whose condition was not met. The one that met it may have been our own: a request
@@ -171,7 +188,11 @@ class SetupLock:
         """Gives the lock back, if it is still ours. A bucket that is gone took it along."""
         found = self._read()
         if self._mine and found and found[0].token == self._mine.token:
-            self._s3.delete_object(Bucket=self._bucket, Key=BucketKeys.LOCK)
+            try:
+                self._s3.delete_object(Bucket=self._bucket, Key=BucketKeys.LOCK, IfMatch=found[1])
+            except self._s3.exceptions.ClientError as error:
+                if error_code(error) not in _NOT_MET | _ABSENT:
+                    raise
         self._mine = None
 
     def _renew_for_ever(self) -> None:

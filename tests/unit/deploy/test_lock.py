@@ -159,6 +159,48 @@ def test_whoever_was_taken_over_notices_and_does_not_remove_the_new_lock(s3: Any
     assert stored(s3)["expires"] == clock.now + LEASE_S
 
 
+def test_a_lease_that_ran_out_unnoticed_is_renewed_before_the_work_goes_on(s3: Any) -> None:
+    """As after a machine has slept: the renewing thread may wake up later than the working ones."""
+    clock = Clock()
+    held = lock(s3, clock)
+    held.acquire()
+    clock.now += LEASE_S
+    held.assert_held()
+    assert stored(s3)["expires"] == clock.now + LEASE_S
+
+
+def test_a_lease_that_ran_out_and_was_taken_over_stops_the_work_at_once(s3: Any) -> None:
+    clock = Clock()
+    first = lock(s3, clock)
+    first.acquire()
+    clock.now += LEASE_S
+    lock(s3, clock).acquire()
+    with pytest.raises(TxnpipeError) as caught:
+        first.assert_held()
+    assert caught.value.exit_code is ExitCode.CONFLICT
+
+
+def test_a_release_that_comes_late_does_not_remove_the_next_lock(s3: Any) -> None:
+    clock = Clock()
+    first = lock(s3, clock)
+    first.acquire()
+
+    class Overtaken:
+        """S3 whose lock changes hands between a look and what follows it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(s3, name)
+
+        def delete_object(self, **arguments: Any) -> Any:
+            put(s3, elsewhere(clock))
+            assert arguments["IfMatch"] != s3.head_object(Bucket=BUCKET, Key=BucketKeys.LOCK)["ETag"]
+            raise s3.exceptions.ClientError({"Error": {"Code": "PreconditionFailed"}}, "DeleteObject")
+
+    first._s3 = Overtaken()
+    first.release()
+    assert stored(s3)["token"] == "theirs"
+
+
 def test_a_lost_lock_stops_the_work(s3: Any) -> None:
     with lock(s3, lease_s=0.04) as held:
         put(s3, elsewhere(Clock()))
