@@ -7,6 +7,7 @@ and never learns whether it talks to the local cloud or to an account.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,8 +155,8 @@ def translated(action: str, resource: str, fix: str | None = None) -> Iterator[N
         message = error.response.get("Error", {}).get("Message", "")
         raise TxnpipeError(
             f"Could not {action} {resource}: {error.operation_name} answered {code}: {message}",
-            fix or _FIXES.get(code, "Run the command again with --debug to see the whole exchange."),
-            ExitCode.LIMIT if code in _LIMITS else ExitCode.SERVICE,
+            fix or _fix(code),
+            ExitCode.LIMIT if _is_quota(code) else ExitCode.SERVICE,
         ) from error
     except BotoCoreError as error:
         raise TxnpipeError(
@@ -165,12 +166,33 @@ def translated(action: str, resource: str, fix: str | None = None) -> Iterator[N
         ) from error
 
 
-_FIXES = {
-    "AccessDenied": "Ask for a policy that allows this call, then run the same command again.",
-    "AccessDeniedException": "Ask for a policy that allows this call, then run the same command again.",
-    "ExpiredToken": "Sign in again, then run the same command again.",
-    "ExpiredTokenException": "Sign in again, then run the same command again.",
-    "LimitExceededException": "Ask AWS for a higher quota, or wait until the limit's period has passed.",
-    "ThrottlingException": "Run the same command again in a minute; it continues where it stopped.",
+_DENIED = {
+    *("AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"),
+    *("UnauthorizedOperation", "Client.UnauthorizedOperation", "NotAuthorized", "403"),
 }
-_LIMITS = {"LimitExceededException", "LimitExceeded", "ServiceQuotaExceededException"}
+_UNKNOWN_CALLER = {
+    *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "AuthFailure"),
+    *("UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"),
+}
+_THROTTLED = {
+    *("Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "SlowDown"),
+    *("TooManyRequestsException", "DependentServiceRequestThrottlingFault", "EC2ThrottledException"),
+}
+_QUOTA = re.compile(r".*(Limit|Quota|Storage)Exceeded(Fault|Exception)?|TooManyBuckets")
+
+
+def _fix(code: str) -> str:
+    """What to do about an error code. Every service has its own word for the same trouble."""
+    if code in _DENIED:
+        return "Ask for a policy that allows this call, then run the same command again."
+    if code in _UNKNOWN_CALLER:
+        return "Sign in again, then run the same command again."
+    if code in _THROTTLED:
+        return "Run the same command again in a minute; it continues where it stopped."
+    if _is_quota(code):
+        return "Ask AWS for a higher quota, or wait until the limit's period has passed."
+    return "Run the command again with --debug to see which calls it made."
+
+
+def _is_quota(code: str) -> bool:
+    return code not in _THROTTLED and _QUOTA.fullmatch(code) is not None

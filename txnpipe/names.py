@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 
 DEFAULT_PIPELINE = "default"
-PIPELINE_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+PIPELINE_NAME = re.compile(r"(?!sg(-|$))[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""EC2 takes no security group whose name begins with sg-, and the pipeline's name is a prefix."""
 MAX_PIPELINE_NAME_LENGTH = 20
 """Keeps the bucket name within S3's 63 characters: txnpipe- + name + account (12) + region (14)."""
 

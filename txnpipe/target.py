@@ -80,13 +80,15 @@ def _reviver(settings: Settings, cloud: LocalCloud) -> Callable[[], None]:
 
 def _aws(settings: Settings) -> Target:
     endpoint = settings.aws.endpoint_url
-    inherited = os.environ.get("AWS_ENDPOINT_URL", "")
-    if endpoint is None and inherited and urlsplit(inherited).hostname in LOOPBACK:
-        raise TxnpipeError(
-            f"AWS_ENDPOINT_URL points the target aws at this machine ({inherited}).",
-            "Unset AWS_ENDPOINT_URL, use --target local, or set aws.endpoint_url in the configuration.",
-            ExitCode.USAGE,
-        )
+    # AWS_ENDPOINT_URL, and one per service: AWS_ENDPOINT_URL_KINESIS, ...
+    for name, inherited in sorted(os.environ.items()):
+        is_endpoint = name == "AWS_ENDPOINT_URL" or name.startswith("AWS_ENDPOINT_URL_")
+        if endpoint is None and is_endpoint and urlsplit(inherited).hostname in LOOPBACK:
+            raise TxnpipeError(
+                f"{name} points the target aws at this machine ({inherited}).",
+                f"Unset {name}, use --target local, or set aws.endpoint_url in the configuration.",
+                ExitCode.USAGE,
+            )
     unidentified = Target(
         name="aws",
         region=settings.region,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from botocore.exceptions import ClientError
 
-from txnpipe.aws import Credentials, FunctionPlatform, Target
+from txnpipe.aws import Credentials, FunctionPlatform, Target, translated
+from txnpipe.config import Settings
+from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.target import open_target
 
 LOCAL = Target(
     name="local",
@@ -64,3 +68,51 @@ def test_clients_are_made_once_per_service_and_options() -> None:
 
 def test_a_secret_is_never_shown() -> None:
     assert "secret" not in repr(LOCAL).replace("credentials=", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "fix"),
+    [
+        ("AccessDenied", ExitCode.SERVICE, "policy that allows"),
+        ("AccessDeniedException", ExitCode.SERVICE, "policy that allows"),
+        ("UnauthorizedOperation", ExitCode.SERVICE, "policy that allows"),  # EC2
+        ("AuthorizationError", ExitCode.SERVICE, "policy that allows"),  # SNS
+        ("ExpiredToken", ExitCode.SERVICE, "Sign in"),
+        ("InvalidClientTokenId", ExitCode.SERVICE, "Sign in"),
+        ("UnrecognizedClientException", ExitCode.SERVICE, "Sign in"),
+        ("AuthFailure", ExitCode.SERVICE, "Sign in"),  # EC2
+        ("Throttling", ExitCode.SERVICE, "in a minute"),  # IAM, Redshift
+        ("RequestLimitExceeded", ExitCode.SERVICE, "in a minute"),  # EC2
+        ("TooManyRequestsException", ExitCode.SERVICE, "in a minute"),  # Lambda
+        ("SlowDown", ExitCode.SERVICE, "in a minute"),  # S3
+        ("LimitExceededException", ExitCode.LIMIT, "quota"),
+        ("LimitExceeded", ExitCode.LIMIT, "quota"),  # IAM
+        ("ClusterQuotaExceeded", ExitCode.LIMIT, "quota"),
+        ("ClusterSubnetQuotaExceededFault", ExitCode.LIMIT, "quota"),
+        ("CodeStorageExceededException", ExitCode.LIMIT, "quota"),
+        ("TooManyBuckets", ExitCode.LIMIT, "quota"),
+        ("VpcEndpointLimitExceeded", ExitCode.LIMIT, "quota"),
+        ("ValidationError", ExitCode.SERVICE, "--debug"),
+    ],
+)
+def test_each_service_s_word_for_the_same_trouble_gets_the_same_advice(
+    code: str, exit_code: ExitCode, fix: str
+) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": "no"}}, "CreateThing")
+    with (
+        pytest.raises(TxnpipeError, match=f"CreateThing answered {code}: no") as caught,
+        translated("make", "it"),
+    ):
+        raise error
+    assert caught.value.exit_code is exit_code
+    assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_STS"])
+def test_the_target_aws_is_not_led_to_this_machine_by_a_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "http://localhost:4566")
+    with pytest.raises(TxnpipeError, match=variable) as caught:
+        open_target(Settings(target="aws"))
+    assert caught.value.exit_code is ExitCode.USAGE

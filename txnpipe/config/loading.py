@@ -245,7 +245,7 @@ def _check(settings: Settings) -> Settings:
         raise usage_error(
             f"{name!r} cannot name a pipeline.",
             f"Use at most {MAX_PIPELINE_NAME_LENGTH} lower-case letters, digits and single hyphens, "
-            "beginning with a letter.",
+            "beginning with a letter and not sg.",
         )
     if settings.warehouse.node_type.startswith("dc2."):
         raise usage_error(

@@ -79,6 +79,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("- 1\n", "holds no settings", "config.example.yaml"),
         ("stream: {shards: 2}\nstream: {shards: 3}\n", "line 2: stream is set twice", "Keep one"),
         ("pipeline: A_B\n", "'A_B' cannot name a pipeline", "lower-case"),
+        ("pipeline: sg\n", "'sg' cannot name a pipeline", "not sg"),
+        ("pipeline: sg-test\n", "'sg-test' cannot name a pipeline", "not sg"),
         ("pipeline: a-name-that-is-much-too-long\n", "cannot name a pipeline", "at most 20"),
         ("warehouse: {node_type: dc2.large}\n", "AWS ended the dc2 nodes", "rg.large or ra3.large"),
         ("analytics: {runtime: SQL-1_0}\n", "SQL-1_0) is gone", "FLINK-2_3"),
