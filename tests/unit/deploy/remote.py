@@ -6,6 +6,7 @@ would refuse to parse fails here as well.
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from moto.backends import get_backend
 
 from tests.unit.deploy.analytics_double import ACCOUNT, REGION, AnalyticsDouble, FakeAnswer
 from txnpipe.aws import Credentials, FunctionPlatform, Target
@@ -26,6 +28,9 @@ from txnpipe.deploy.plan import Plan, make_plan
 from txnpipe.names import Names
 from txnpipe.resources.resource import Waiter
 
+MOTO_SERVICES: tuple[Any, ...] = (
+    *("ec2", "iam", "kinesis", "lambda", "logs", "redshift", "s3", "secretsmanager", "sns", "sqs"),
+)
 READS = ("Describe", "Get", "List", "Head", "Lookup")
 
 
@@ -237,6 +242,19 @@ class Remote:
         handler = lambda parsed, **_: change(parsed)  # noqa: E731
         _hooks.setdefault(service, []).append((f"after-call.{operation}", handler))
 
+    def keep(self) -> Callable[[], None]:
+        """Remembers the account as it is now. What it returns brings it back, as often as one likes."""
+        kept = copy.deepcopy((_backends(), self.analytics, self.warehouse))
+
+        def bring_back() -> None:
+            backends, analytics, self.warehouse = copy.deepcopy(kept)
+            for service, regions in backends.items():
+                get_backend(service)[ACCOUNT].update(regions)
+            vars(self.analytics).update(vars(analytics))  # the hooks hold the double itself
+            self.recorder.calls.clear()
+
+        return bring_back
+
     def graph(self, settings: Settings) -> Graph:
         """The graph of a pipeline in this account."""
         names = Names(settings.pipeline, ACCOUNT, REGION)
@@ -266,6 +284,11 @@ class Remote:
         """A lock to which every earlier process is dead."""
         s3, bucket = graph.cloud.client("s3"), graph.cloud.names.bucket
         return SetupLock(s3, bucket, command, clock=self._clock, alive=lambda _: None)
+
+
+def _backends() -> dict[Any, dict[str, Any]]:
+    """Service → region → moto's backend. Copied as one, what they share stays shared."""
+    return {service: dict(get_backend(service)[ACCOUNT]) for service in MOTO_SERVICES}
 
 
 def _with_secret(parsed: dict[str, Any], **_: Any) -> None:

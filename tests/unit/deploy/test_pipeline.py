@@ -371,13 +371,13 @@ EXPECTED = Counter(
 
 
 def test_teardown_killed_after_any_change_is_finished_by_the_same_command(
-    new_remote: Callable[[], Remote],
+    remote: Remote,
 ) -> None:
-    total = count_changes(new_remote(), lambda account: tear_down(account, DEFAULT), prepare=True)
+    remote.setup(DEFAULT)
+    bring_back = remote.keep()
+    total = count_changes(remote, lambda account: tear_down(account, DEFAULT))
     for kill_after in range(1, total):
-        remote = new_remote()
-        remote.setup(DEFAULT)
-        remote.recorder.calls.clear()
+        bring_back()
         remote.recorder.kill_after = kill_after
         with pytest.raises(Killed):
             tear_down(remote, DEFAULT)
@@ -386,10 +386,8 @@ def test_teardown_killed_after_any_change_is_finished_by_the_same_command(
         assert sweep(remote.graph(DEFAULT)).empty, f"killed after {kill_after}"
 
 
-def count_changes(remote: Remote, command: Callable[[Remote], object], *, prepare: bool = False) -> int:
+def count_changes(remote: Remote, command: Callable[[Remote], object]) -> int:
     """How many changing calls a command makes when nothing kills it."""
-    if prepare:
-        remote.setup(DEFAULT)
     before = len(remote.recorder.changes)
     command(remote)
     return len(remote.recorder.changes) - before
