@@ -49,8 +49,10 @@ def teardown(
     for sentence in left.foreign:
         run.out.warn(f"left alone: {sentence}")
     leftovers = [*left.present, *left.tagged]
-    for leftover in leftovers:
+    for leftover in left.present:
         run.out.warn(f"still there: {leftover}")
+    for leftover in left.tagged:
+        run.out.warn(f"carries the pipeline's tag and is none that setup makes: {leftover}")
     seconds = time.monotonic() - started
     run.out.result(
         "teardown",
@@ -67,7 +69,9 @@ def teardown(
     )
     run.out.say(
         f"Removed {len(removed)} resources in {seconds:.1f} s."
-        + (" Run the same command again to remove the rest." if leftovers else " Nothing is left.")
+        + (" Run the same command again to remove the rest." if left.present else "")
+        + (" Remove by hand what only carries the tag." if left.tagged else "")
+        + ("" if leftovers else " Nothing is left.")
     )
     return ExitCode.DIFFERENCE if leftovers else ExitCode.OK
 

@@ -90,14 +90,15 @@ class EventSource:
         return None
 
     def read(self) -> Observed[EventSourceState] | None:
-        """See Resource. No tag is asked for: a mapping of our function is ours."""
+        """See Resource."""
         lambda_ = self.cloud.client("lambda")
         try:
             found = self.find()
         except lambda_.exceptions.ResourceNotFoundException:
             return None
-        if found is None:
+        if found is None or (tags := self._tags(found["EventSourceMappingArn"])) is None:
             return None
+        self.cloud.assert_ours(self.kind, self.name, tags)
         status = found.get("State", "Enabled")
         state = EventSourceState(
             enabled=status not in {"Disabled", "Disabling"},
@@ -118,6 +119,15 @@ class EventSource:
             leaving=status == "Deleting",
             facts=facts,
         )
+
+    def _tags(self, arn: str) -> dict[str, str] | None:
+        """The mapping's tags; None where it has gone meanwhile."""
+        lambda_ = self.cloud.client("lambda")
+        try:
+            tags: dict[str, str] = lambda_.list_tags(Resource=arn).get("Tags", {})
+        except lambda_.exceptions.ResourceNotFoundException:
+            return None
+        return tags
 
     def create(self, desired: EventSourceState) -> None:
         """See Resource."""

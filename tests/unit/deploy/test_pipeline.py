@@ -320,6 +320,16 @@ def test_teardown_leaves_a_stranger_s_resource_alone(remote: Remote) -> None:
     assert sns.list_topics()["Topics"]
 
 
+def test_teardown_leaves_a_stranger_s_mapping_alone(remote: Remote) -> None:
+    remote.setup(DEFAULT)
+    lambda_ = remote.target.client("lambda")
+    mapping = lambda_.list_event_source_mappings()["EventSourceMappings"][0]
+    lambda_.untag_resource(Resource=mapping["EventSourceMappingArn"], TagKeys=["txnpipe:pipeline"])
+    tear_down(remote, DEFAULT)
+    left = lambda_.list_event_source_mappings()["EventSourceMappings"]
+    assert [item["UUID"] for item in left] == [mapping["UUID"]]
+
+
 def test_a_final_snapshot_is_left_where_the_target_says_so(remote: Remote) -> None:
     remote.setup(DEFAULT)
     object.__setattr__(remote.target, "final_snapshot", True)
