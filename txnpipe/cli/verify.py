@@ -166,7 +166,11 @@ def _notes(proof: Proof) -> Iterator[str]:
     if proof.rows.repeats:
         yield f"{proof.rows.repeats:,} records repeat an id of the same input; each id is stored once"
     if proof.rows.elsewhere:
-        yield f"{proof.rows.elsewhere.count:,} transactions were stored by an earlier run already"
+        count = proof.rows.elsewhere.count
+        yield (
+            f"{count:,} transactions were stored by an earlier run already, with equal content: "
+            "they are repeats, and the rows and alerts stay those of that run"
+        )
     if proof.invalid:
         yield f"{proof.invalid:,} lines of the input were no valid transactions and were not sent"
     rejects = proof.rejects

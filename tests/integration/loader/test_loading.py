@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from tests.corpus.events import BAD, GOOD, POISON, TUTORIAL_EVENT, TUTORIAL_TRAN
 from tests.corpus.lambda_events import ALERT_STREAM_ARN, ARRIVED_AT, kinesis_event, kinesis_record
 from tests.integration.loader.conftest import PASSWORD, Load, Warehouse
 from txnpipe.functions.records import read_batch
-from txnpipe.transactions import Transaction, encode
+from txnpipe.transactions import FORBIDDEN_CHARACTERS, Transaction, encode
 
 DAY_S = 86_400
 
@@ -143,6 +144,20 @@ def test_the_same_id_with_other_content_is_rejected(warehouse: Warehouse, load: 
     assert [detail.partition("differ in ")[2] for _, detail in rejects] == ["merchant", "amount"]
 
 
+def test_the_same_event_of_another_run_is_a_repeat(warehouse: Warehouse, load: Load) -> None:
+    """A file that is sent again; the rows stay those of the run that came first."""
+    load(kinesis_event([transaction(n) for n in range(3)]))
+    again = [transaction(n, run_id=run) for n in range(4) for run in ("r-2", "r-3", None)]
+    outcome = load(kinesis_event(again, first=10))
+    assert (outcome.stored.rows, outcome.stored.repeats, outcome.stored.rejects) == (1, 11, [])
+    assert warehouse.sql("SELECT transaction_id, run_id FROM transactions ORDER BY transaction_id") == [
+        ("t-00000", "r-1"),
+        ("t-00001", "r-1"),
+        ("t-00002", "r-1"),
+        ("t-00003", "r-2"),
+    ]
+
+
 def test_an_equal_event_written_differently_is_a_repeat(warehouse: Warehouse, load: Load) -> None:
     fields = json.loads(TUTORIAL_EVENT)
     again = {**fields, "amount": "12000.00", "timestamp": "2024-12-21 11:00:00+01:00", "note": "unknown"}
@@ -168,6 +183,43 @@ def test_any_text_arrives_as_it_was(warehouse: Warehouse, load: Load, text: str)
     load(kinesis_event([transaction(1, transaction_id=text, account_id=text, merchant=text)]))
     load(kinesis_event([transaction(1, transaction_id=text, account_id=text, merchant=text)]))
     assert warehouse.sql("SELECT transaction_id, account_id, merchant FROM transactions") == [(text,) * 3]
+
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=5).filter(
+    lambda text: re.search(FORBIDDEN_CHARACTERS, text) is None
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(_TEXT, st.none() | _TEXT, st.none() | st.text("\\'{}% ,", max_size=9)), max_size=45)
+)
+def test_any_rows_arrive_each_as_it_was(
+    warehouse: Warehouse, load: Load, rows: list[tuple[str, str | None, str | None]]
+) -> None:
+    """Whatever the rows beside it hold: they travel in one statement."""
+    warehouse.sql("TRUNCATE transactions")
+    load(
+        kinesis_event(
+            transaction(n, transaction_type=kind, merchant=merchant, country=country)
+            for n, (kind, merchant, country) in enumerate(rows)
+        )
+    )
+    assert warehouse.sql(
+        'SELECT transaction_id, amount, transaction_type, "timestamp", merchant, country, currency'
+        " FROM transactions ORDER BY transaction_id"
+    ) == [
+        (
+            f"t-{n:05d}",
+            Decimal(n).scaleb(-2),
+            kind,
+            datetime(2024, 12, 21, 10, 0, 0, n),
+            merchant,
+            country or None,
+            None,
+        )
+        for n, (kind, merchant, country) in enumerate(rows)
+    ]
 
 
 def test_a_repeat_outside_the_window_is_a_new_row(warehouse: Warehouse, load: Load) -> None:
@@ -216,7 +268,11 @@ def _mixed_records() -> list[dict[str, Any]]:
     """Forty records: new ones, repeats, reused ids and bad ones."""
     payloads: list[bytes | str] = []
     for number in range(10):
-        payloads += [transaction(number), transaction(number // 2), transaction(number, merchant="other")]
+        payloads += [
+            transaction(number),
+            transaction(number // 2, run_id="r-2"),
+            transaction(number, merchant="other"),
+        ]
         payloads.append(POISON[number].data if number % 2 else "no base64!")
     return [kinesis_record(data, offset) for offset, data in enumerate(payloads)]
 

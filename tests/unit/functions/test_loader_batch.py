@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -80,6 +81,14 @@ class TestSettle:
         assert [row.content for row in settled.new] == [("b", 1)]
         assert [reject.reason for reject in settled.reused] == ["id_reused", "id_reused"]
         assert settled.reused[0].detail == "'a' was stored before; they differ in value"
+
+    def test_what_need_not_be_equal_is_neither_compared_nor_named(self) -> None:
+        rows = self.rows(("a", 1), ("a", 2))
+        apart = replace(self.table, apart_from=frozenset({"value"}))
+        assert settle(apart, rows, [("a", 3)]) == ([], 2, [])
+        three = Table("t", ("id", "run", "value"), lambda data: (data,), True, frozenset({"run"}))
+        reused = settle(three, [Row(("a", "r-2", 2), record())], [("a", "r-1", 1)]).reused
+        assert [each.detail for each in reused] == ["'a' was stored before; they differ in value"]
 
     def test_any_of_several_stored_contents_is_a_repeat(self) -> None:
         """As after a repeat outside the window."""

@@ -42,21 +42,31 @@ class Table:
 
     `columns` are its content columns, the id first; `content` reads their values from one record's data.
     `ids_bind` says that two rows of one id must be equal: a transaction with another's id is a reject, while
-    an alert found again a second later is the same alert.
+    an alert found again a second later is the same alert. `apart_from` are columns that may differ even so.
     """
 
     name: str
     columns: tuple[str, ...]
     content: Callable[[bytes], tuple[Any, ...]]
     ids_bind: bool
+    apart_from: frozenset[str] = frozenset()
 
     @property
     def id_column(self) -> str:
         return self.columns[0]
 
+    def bound(self, content: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The part of a row's content that its id stands for."""
+        named = zip(self.columns, content, strict=True)
+        return tuple([value for name, value in named if name not in self.apart_from])
+
 
 TRANSACTIONS = Table(
-    "transactions", tuple(field.name for field in fields(Transaction)), parse_values, ids_bind=True
+    "transactions",
+    tuple(each.name for each in fields(Transaction)),
+    parse_values,
+    ids_bind=True,
+    apart_from=frozenset({"run_id"}),  # the same file sent again is the same transactions
 )
 ALERTS = Table("alerts", Alert._fields, parse_alert, ids_bind=False)
 

@@ -26,24 +26,24 @@ def settle(table: Table, rows: list[Row], stored: Iterable[tuple[Any, ...]]) -> 
         return Settled(rows, 0, [])  # nearly every batch
     known: dict[str, list[tuple[Any, ...]]] = {}
     for content in contents:
-        known.setdefault(content[0], []).append(content)
+        known.setdefault(content[0], []).append(table.bound(content))
     new: list[Row] = []
     repeats = 0
     reused: list[Reject] = []
     for row in rows:
-        same_id = known.get(row.content[0])
+        bound = table.bound(row.content)
+        same_id = known.get(bound[0])
         if same_id is None:
-            known[row.content[0]] = [row.content]
+            known[bound[0]] = [bound]
             new.append(row)
-        elif not table.ids_bind or row.content in same_id:
+        elif not table.ids_bind or bound in same_id:
             repeats += 1
         else:
-            reused.append(Reject(row.record, ID_REUSED, _difference(table, row.content, same_id[0])))
+            reused.append(Reject(row.record, ID_REUSED, _difference(table, bound, same_id[0])))
     return Settled(new, repeats, reused)
 
 
-def _difference(table: Table, content: tuple[Any, ...], first: tuple[Any, ...]) -> str:
-    differing = [
-        name for name, value, other in zip(table.columns, content, first, strict=True) if value != other
-    ]
-    return f"{content[0]!a} was stored before; they differ in {', '.join(differing)}"
+def _difference(table: Table, bound: tuple[Any, ...], first: tuple[Any, ...]) -> str:
+    names = table.bound(table.columns)
+    differing = [name for name, value, other in zip(names, bound, first, strict=True) if value != other]
+    return f"{bound[0]!a} was stored before; they differ in {', '.join(differing)}"
