@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from tests.directories import make_directory
 from txnpipe.config.settings import LocalSettings
 from txnpipe.local import client as local_client
 from txnpipe.local import runtime
@@ -209,17 +209,10 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def make_directory() -> Path:
-    """A directory that root's PostgreSQL, which runs as another user, can pass through."""
-    directory = Path(tempfile.mkdtemp(prefix="txnpipe-e2e-"))
-    directory.chmod(0o711)
-    return directory
-
-
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     """The session's local cloud: limits enforced, as a user has it."""
-    running = Cloud(make_directory())
+    running = Cloud(make_directory("txnpipe-e2e-"))
     running.start()
     yield running
     running.close()
@@ -231,7 +224,7 @@ def new_cloud() -> Iterator[Callable[..., Cloud]]:
     made: list[Cloud] = []
 
     def make(**settings: Any) -> Cloud:
-        made.append(Cloud(make_directory(), **settings))
+        made.append(Cloud(make_directory("txnpipe-e2e-"), **settings))
         return made[-1]
 
     yield make

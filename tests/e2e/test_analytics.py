@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Cloud, make_directory
+from tests.directories import make_directory
+from tests.e2e.conftest import Cloud
 from tests.e2e.pipelines import eventually
 from txnpipe.config import Settings
 from txnpipe.config.settings import AnalyticsSettings, RuleSettings
@@ -115,7 +116,7 @@ class Analytics:
 @pytest.fixture(scope="module")
 def analytics() -> Iterator[Analytics]:
     """The application, running, with the threshold 10,000."""
-    cloud = Cloud(make_directory())
+    cloud = Cloud(make_directory("txnpipe-e2e-"))
     cloud.start()
     try:
         made = Analytics(cloud)

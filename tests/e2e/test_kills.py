@@ -17,7 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.conftest import Cloud, make_directory
+from tests.directories import make_directory
+from tests.e2e.conftest import Cloud
 from tests.e2e.pipelines import Pipeline, eventually
 from txnpipe.errors import ExitCode
 from txnpipe.local import client as local_client
@@ -31,7 +32,7 @@ SEND = ("send", "--count", str(COUNT))
 @pytest.fixture(scope="module")
 def own_cloud() -> Iterator[Cloud]:
     """A local cloud that this module may kill."""
-    running = Cloud(make_directory())
+    running = Cloud(make_directory("txnpipe-e2e-"))
     yield running
     running.close()
 

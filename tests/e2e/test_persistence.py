@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 
-from tests.e2e.conftest import Cloud, make_directory
+from tests.directories import make_directory
+from tests.e2e.conftest import Cloud
 
 Check = Callable[[], None]
 ASSUME_LAMBDA = json.dumps(
@@ -36,7 +37,7 @@ ALLOW_LOGS = json.dumps(
 
 @pytest.fixture(scope="module")
 def own_cloud() -> Iterator[Cloud]:
-    running = Cloud(make_directory())
+    running = Cloud(make_directory("txnpipe-e2e-"))
     running.start()
     yield running
     running.close()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.directories import make_directory
 from tests.integration.flink.rig import NAMES, OBSERVED, Rig, pipeline_statements
 from tests.integration.kinesis.server import Server
 from txnpipe.local.postgres import database
@@ -21,7 +20,7 @@ from txnpipe.warehouse.interface import Warehouse
 @pytest.fixture(scope="module")
 def rig() -> Iterator[Rig]:
     """Kinesis with its limits, no stream yet, no job yet."""
-    directory = Path(tempfile.mkdtemp(prefix="txnpipe-flink-"))
+    directory = make_directory("txnpipe-flink-")
     server = Server(directory / "kinesis", enforce_limits=True).start()
     rig = Rig(directory, server)
     rig.client = server.client()
@@ -45,8 +44,7 @@ def pipeline(rig: Rig) -> Rig:
 @pytest.fixture(scope="module")
 def warehouse() -> Iterator[Warehouse]:
     """A PostgreSQL with the pipeline's tables."""
-    home = Path(tempfile.mkdtemp(prefix="txnpipe-flink-postgres-"))
-    home.chmod(0o711)  # the server's account has to get through
+    home = make_directory("txnpipe-flink-postgres-")
     server = PostgresServer(home / "redshift" / "wh", home / "wh.log", name="wh", preferred_port=0)
     try:
         server.start()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.corpus.lambda_events import ALERT_STREAM_ARN
+from tests.directories import make_directory
 from txnpipe.functions.loader.connection import Credentials, Endpoint, WarmConnection
 from txnpipe.functions.loader.loader import Loader, Outcome
 from txnpipe.functions.records import read_batch
@@ -66,8 +65,7 @@ class Warehouse:
 
 @pytest.fixture(scope="session")
 def started_warehouse() -> Iterator[Warehouse]:
-    home = Path(tempfile.mkdtemp(prefix="txnpipe-loader-"))
-    home.chmod(0o711)  # the server's account has to get through
+    home = make_directory("txnpipe-loader-")
     server = PostgresServer(home / "redshift" / "wh", home / "wh.log", name="wh", preferred_port=0)
     try:
         server.start()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.directories import make_directory
 from txnpipe.local.postgres.server import PostgresServer
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
     """An installation's home. Not pytest's tmp_path, which the server's account could not enter."""
-    directory = Path(tempfile.mkdtemp(prefix="txnpipe-postgres-"))
-    directory.chmod(0o711)
+    directory = make_directory("txnpipe-postgres-")
     yield directory
     shutil.rmtree(directory)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.directories import make_directory
 from txnpipe.local.guard import Guard
 from txnpipe.local.postgres import database
 from txnpipe.local.postgres.server import HOST, PostgresServer
@@ -89,8 +88,7 @@ class Installation:
 
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
-    directory = Path(tempfile.mkdtemp(prefix="txnpipe-warehouse-"))
-    directory.chmod(0o711)
+    directory = make_directory("txnpipe-warehouse-")
     server = PostgresServer(directory / "redshift" / "wh", directory / "log", name="wh", preferred_port=0)
     executions = Executions(directory / "data-api")
     listener = socket.create_server((HOST, 0))
