@@ -1,8 +1,8 @@
 """kill -9 of every process of the pipeline while `send` runs. Then the same command again, and `verify`.
 
 All cases share one local cloud of their own and, but for the case of a new pipeline, one pipeline. Its stream
-has four shards, so that 20,000 records take seconds; the kill comes when some thousand rows are stored and
-more are on their way.
+has four shards, so that 20,000 records take seconds; the kill comes when the first thousand rows are stored
+and more are on their way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
@@ -24,7 +25,7 @@ from txnpipe.errors import ExitCode
 from txnpipe.local import client as local_client
 
 COUNT = 20_000
-STORED_BEFORE_THE_KILL = 3_000
+STORED_BEFORE_THE_KILL = 1_000
 FOUR_SHARDS = {"TXNPIPE_STREAM_SHARDS": "4"}
 SEND = ("send", "--count", str(COUNT))
 
@@ -47,7 +48,7 @@ def victim(own_cloud: Cloud) -> Pipeline:
 
 @pytest.fixture
 def sending(victim: Pipeline) -> Iterator[subprocess.Popen[str]]:
-    """A `send` in the middle of its work: some thousand rows are stored, and it has not ended."""
+    """A `send` in the middle of its work: a thousand rows are stored, and it has not ended."""
     before = victim.count("transactions")
     process = victim.begin(*SEND)
     eventually(lambda: victim.count("transactions") >= before + STORED_BEFORE_THE_KILL, "rows")
@@ -138,10 +139,14 @@ def test_send_itself(victim: Pipeline, sending: subprocess.Popen[str]) -> None:
 
 
 def test_a_stop_in_order_is_respected(victim: Pipeline) -> None:
-    """Who stops the local cloud means it: `send` does not start it again, but says how to go on."""
-    before = victim.count("transactions")
+    """Who stops the local cloud means it: `send` does not start it again, but says how to go on.
+
+    By then others have taken its ports. Whoever needs one is told the new ones: the functions, the analytics
+    app, `local env`.
+    """
+    before, stored = victim.environment(), victim.count("transactions")
     sending = victim.begin("send", "--count", "8000", "--rate", "400")
-    eventually(lambda: victim.count("transactions") > before, "rows")
+    eventually(lambda: victim.count("transactions") > stored, "rows")
 
     victim.cloud.stop()
 
@@ -150,27 +155,23 @@ def test_a_stop_in_order_is_respected(victim: Pipeline) -> None:
     assert "error: The local cloud was stopped." in errors
     assert "fix: Run the same command again" in errors
     assert local_client.find(victim.cloud.home) is None
-    assert victim.run("send", "--count", "8000")["all_acknowledged"]
-    victim.prove(8000)
-
-
-def test_a_restart_that_finds_its_ports_taken(victim: Pipeline) -> None:
-    """Everybody who needs one is told the new ones: functions, the analytics app, `local env`."""
-    before = victim.environment()
-    victim.cloud.stop()
-    with socket.socket() as api, socket.socket() as database:
-        for taken, port in ((api, victim.cloud.settings.api_port), (database, int(before["PGPORT"]))):
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(("127.0.0.1", port))
-            taken.listen()
-
-        victim.run("send", "--count", "2000")
-
+    with taken(victim.cloud.settings.api_port), taken(int(before["PGPORT"])):
+        assert victim.run("send", "--count", "8000")["all_acknowledged"]
     after = victim.environment(again=True)
     for name in ("AWS_ENDPOINT_URL", "PGPORT"):
         assert after[name] != before[name]
-    victim.prove(2000)
+    victim.prove(8000)
     assert victim.run("plan", environment=FOUR_SHARDS)["counts"] == {"unchanged": 24}
+
+
+@contextmanager
+def taken(port: int) -> Iterator[None]:
+    """Somebody else listens on the port meanwhile."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        yield
 
 
 def test_setup_that_changes_the_pipeline(victim: Pipeline, sending: subprocess.Popen[str]) -> None:
