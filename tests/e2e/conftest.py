@@ -113,6 +113,14 @@ class Cloud:
             assert result.returncode == 0, f"{arguments}: {result.stdout}\n{result.stderr}"
         return result
 
+    def fail(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """Runs the program, which must fail: its exit code and what it said. Never a traceback."""
+        result = self.run(*arguments, environment=environment)
+        assert "Traceback" not in result.stderr
+        assert result.stderr.count("error: ") == 1
+        assert result.stderr.count("fix: ") == 1
+        return result.returncode, result.stderr
+
     def kill(self) -> None:
         """kill -9 of the daemon."""
         self._look()
