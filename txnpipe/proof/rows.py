@@ -93,6 +93,7 @@ def compare_rows(warehouse: Warehouse, expected: Expected, sums: dict[str, Check
         for transaction_id in missing:
             proof.missing.add(transaction_id)
     proof.expected -= proof.repeats
+    _find_copies(warehouse, expected, proof)
     if proof.missing and expected.ids_are_ours:
         _find_renamed(warehouse, proof)
     if proof.changed:
@@ -164,6 +165,19 @@ def _find_renamed(warehouse: Warehouse, proof: RowProof) -> None:
         proof.fields[transaction_id] = ("run_id",)
     proof.missing.ids = [each for each in proof.missing.ids if each not in renamed]
     proof.missing.count -= len(renamed)
+
+
+def _find_copies(warehouse: Warehouse, expected: Expected, proof: RowProof) -> None:
+    """A row of this run that is stored under another run_id as well is there twice, all the same."""
+    result = warehouse.query(
+        "SELECT transaction_id, COUNT(*) FROM transactions "
+        "WHERE (run_id IS NULL OR run_id <> :run_id) AND transaction_id IN "
+        "(SELECT transaction_id FROM transactions WHERE run_id = :run_id) "
+        "GROUP BY transaction_id ORDER BY transaction_id",
+        {"run_id": expected.run_id},
+    )
+    for transaction_id, copies in result.rows:
+        proof.duplicate.add(str(transaction_id), int(copies))
 
 
 def stored_under_any_run(warehouse: Warehouse, ids: Sequence[str]) -> dict[str, set[str]]:

@@ -384,3 +384,19 @@ def test_at_a_higher_parallelism_a_rule_that_depends_on_order_is_doubted(place: 
     place.sources = replace(place.sources, rules_in_order=False)
     doubted = {difference: "parallelism" in difference for difference in place.verify(manifest).differences}
     assert [("velocity" in difference) == doubt for difference, doubt in doubted.items()] == [True, True]
+
+
+@pytest.mark.parametrize("run_id", ["20261124T053159-4f9a1c", None])
+def test_a_copy_under_another_run_id_is_a_duplicate(place_both_ways: Place, run_id: str | None) -> None:
+    place = place_both_ways
+    manifest = place.send(COUNT)
+    (copied,) = ids(manifest, 17)
+    place.change(
+        "INSERT INTO transactions SELECT transaction_id, amount, transaction_type, timestamp, NULL, "
+        "merchant, country, currency, %s, arrived_at, stored_at, shard_id, sequence_number "
+        "FROM transactions WHERE transaction_id = %s",
+        (run_id, copied),
+    )
+    proof = place.verify(manifest)
+    assert (proof.rows.duplicate.count, proof.rows.duplicate.ids) == (1, [copied])
+    assert proof.differences == ("1 duplicate row",)
