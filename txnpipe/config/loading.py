@@ -81,7 +81,7 @@ def load(
         values = _read_file(path, origins)
     known = {key.name: key for key in keys()}
     for name, text in _environment(environ, known):
-        _put(values, name, _scalar(text, f"{_variable(name)}"))
+        _put(values, name, _environment_value(text, known[name].type, _variable(name)))
         origins[name] = _variable(name)
     for name, (flag, value) in flags.items():
         _put(values, name, value)
@@ -109,7 +109,7 @@ def _file_to_read(file: Path | None, environ: Mapping[str, str], directory: Path
         return default if default.is_file() else None
     if not named.is_file():
         raise usage_error(
-            f"The configuration file {named} does not exist.",
+            f"The configuration file {named} {'is a directory' if named.is_dir() else 'does not exist'}.",
             "Check the path, or write a new file with: txnpipe config init",
         )
     return named
@@ -126,7 +126,7 @@ def _read_file(path: Path, origins: dict[str, str]) -> dict[str, Any]:
             f"{path} is not valid YAML: {error.problem or error.context} in line {line}.",
             f"Correct line {line}; config.example.yaml shows the form.",
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2026-13-01 is no date
         raise usage_error(f"{path} is not a YAML text: {error}.", "Save it as UTF-8 YAML.") from error
     except OSError as error:
         raise usage_error(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
@@ -193,10 +193,19 @@ def _environment(environ: Mapping[str, str], known: Mapping[str, Key]) -> Iterat
         yield variables[variable], environ[variable]
 
 
+def _environment_value(text: str, annotation: Any, variable: str) -> object:
+    """A variable's value: the text itself where the setting is a string, even if YAML sees a number in it."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if annotation is str or (annotation == (str | None) and text not in ("", "null", "~")):
+        return text
+    return _scalar(text, variable)
+
+
 def _scalar(text: str, where: str) -> object:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise usage_error(f"{where} is not a YAML value: {text!r}.", "Quote the value.") from error
 
 

@@ -138,3 +138,22 @@ def test_any_text_as_a_file_is_settings_or_one_clear_error(text: str) -> None:
             assert error.exit_code is ExitCode.USAGE
             assert error.cause
             assert error.fix
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "0x_", "[" * 3000])
+def test_what_yaml_itself_fails_on_is_wrong_usage(tmp_path: Path, value: str) -> None:
+    refused(tmp_path, f"pipeline: {value}\n")
+    with pytest.raises(TxnpipeError) as caught:
+        load({}, {"TXNPIPE_STREAM_SHARDS": value}, None, tmp_path / "nowhere")
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_a_text_in_the_environment_needs_no_quotes(tmp_path: Path) -> None:
+    environ = {"TXNPIPE_PIPELINE": "on", "TXNPIPE_AWS_PROFILE": "123456789012"}
+    settings = load({}, environ, None, tmp_path).settings
+    assert (settings.pipeline, settings.aws.profile) == ("on", "123456789012")
+
+
+def test_null_in_the_environment_takes_an_optional_text_away(tmp_path: Path) -> None:
+    write(tmp_path, "aws:\n  profile: work\n")
+    assert load({}, {"TXNPIPE_AWS_PROFILE": "null"}, None, tmp_path).settings.aws.profile is None
