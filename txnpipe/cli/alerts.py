@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from txnpipe.operate.alerts import StoredAlert
 
 FOLLOW_INTERVAL_S = 1.0
+LOOKED_AT = 1000
+"""While following, this many of the newest alerts are compared with those shown before."""
 _COLUMNS = ("stored", "rule", "transaction", "amount", "detail")
 
 
@@ -46,24 +48,22 @@ def alerts(
     if rule is not None and rule not in known_rules():
         raise usage_error(f"There is no rule {rule}.", f"Known are: {', '.join(known_rules())}.")
     with open_warehouse(run.target, run.settings, run.names) as warehouse:
-        found = newest_alerts(warehouse, limit=limit, rule=rule, run_id=run_id)
+        # What is older than the first ones shown is known, too, and must not come as new.
+        asked = max(limit, LOOKED_AT) if follow else limit
+        found = newest_alerts(warehouse, limit=asked, rule=rule, run_id=run_id)
         run.out.result("alerts", {"alerts": [_document(alert) for alert in found]})
         if not found and not follow:
             run.out.say("No alerts.")
             return
-        rows = [_row(alert) for alert in reversed(found)]
+        rows = [_row(alert) for alert in reversed(found[:limit])]
         run.out.table(None, _COLUMNS, rows, right="amount", whole=("rule", "transaction", "amount"))
         seen = {alert.alert_id for alert in found}
-        while follow:
+        while follow and not run.out.gone:
             time.sleep(FOLLOW_INTERVAL_S)
-            fresh = [
-                alert
-                for alert in newest_alerts(warehouse, limit=1000, rule=rule, run_id=run_id)
-                if alert.alert_id not in seen
-            ]
-            for alert in reversed(fresh):
+            newest = newest_alerts(warehouse, limit=LOOKED_AT, rule=rule, run_id=run_id)
+            for alert in reversed([each for each in newest if each.alert_id not in seen]):
                 run.out.raw("  ".join(_row(alert)))
-            seen = {alert.alert_id for alert in fresh} | seen
+            seen |= {alert.alert_id for alert in newest}
 
 
 def _row(alert: StoredAlert) -> tuple[str, ...]:
