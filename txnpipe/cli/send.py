@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_COUNT = 1000
 DEFAULT_SEED = 1
 SHOWN_LINES = 10
+MAX_RATE = 10_000_000
+"""What the largest stream takes, 10,000 shards."""
 
 
 @command()
@@ -93,8 +95,11 @@ def _check(count: int | None, rate: float | None, seed: int | None, file: str | 
             f"--count is {count}; a run has 1 to {MAX_COUNT:,} transactions.",
             "Pass such a number to --count.",
         )
-    if rate is not None and not 0 < rate <= 10_000_000:
-        raise usage_error(f"--rate is {rate:g}; it must be above 0.", "Pass records per second to --rate.")
+    if rate is not None and not 0 < rate <= MAX_RATE:
+        raise usage_error(
+            f"--rate is {rate:g}; it must be above 0 and at most {MAX_RATE:,}.",
+            "Pass records per second to --rate.",
+        )
     if seed is not None and not 0 <= seed < 1 << 64:
         raise usage_error(f"--seed is {seed}; it must be 0 to 2^64 - 1.", "Pass such a number to --seed.")
 
@@ -105,14 +110,15 @@ def _input(run: Invocation, file: str | None) -> Iterator[BinaryIO | None]:
         yield None
     elif file == "-":
         buffer: BinaryIO = getattr(run.environment.stdin, "buffer")  # noqa: B009 - TextIO does not promise one
-        yield buffer
+        # Unbuffered: a reader that waits in a buffer holds its lock, and Python would abort at its end.
+        yield getattr(buffer, "raw", buffer)
     else:
         path = run.environment.directory / file
         try:
-            opened = path.open("rb")
-        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            opened = path.open("rb", buffering=0)
+        except OSError as error:
             raise usage_error(
-                f"{file} cannot be read: {error.strerror}.", "Pass a JSON-lines or CSV file to --file."
+                f"{file!r} cannot be read: {error.strerror}.", "Pass a JSON-lines or CSV file to --file."
             ) from error
         with opened:
             yield opened

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import queue
+import select
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,8 +67,11 @@ class Chunks:
         try:
             # read1 returns what is there; read would wait for a whole chunk.
             read = self._stream.read1 if hasattr(self._stream, "read1") else self._stream.read
-            while chunk := read(_CHUNK):
-                self._queue.put(chunk)
+            while (chunk := read(_CHUNK)) != b"":
+                if chunk is None:  # a non-blocking input that has nothing now has not ended
+                    select.select([self._stream], [], [])
+                else:
+                    self._queue.put(chunk)
             self._queue.put(b"")
         except BaseException as error:  # noqa: BLE001 - raised again where the input is used
             self._queue.put(error)
