@@ -48,6 +48,8 @@ def init(
 
     txnpipe config init staging.yaml
     """
+    from rich.markup import escape
+
     from txnpipe.config.example import example
     from txnpipe.errors import usage_error
 
@@ -57,7 +59,9 @@ def init(
             file.write(example())
     except FileExistsError:
         raise usage_error(f"{path} exists already.", "Choose another path, or pass --force.") from None
-    run.out.say(f"Wrote {path}. Uncomment what you change; txnpipe config show tells what is in force.")
+    run.out.say(
+        f"Wrote {escape(str(path))}. Uncomment what you change; txnpipe config show tells what is in force."
+    )
     run.out.result("config-init", {"path": str(whole)})
 
 

@@ -6,9 +6,9 @@ appears only with --debug.
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
@@ -24,7 +24,7 @@ def run(arguments: Sequence[str], environment: Environment | None = None) -> int
     environment.json, environment.debug = "--json" in arguments, "--debug" in arguments
     try:
         result = build()(_with_help(arguments), prog_name="txnpipe", standalone_mode=False, obj=environment)
-        environment.stdout.flush()
+        _finish(environment)
         if result == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt  # Typer answers Ctrl-C with the bare exit code
         return int(result) if isinstance(result, int) else ExitCode.OK
@@ -35,14 +35,21 @@ def run(arguments: Sequence[str], environment: Environment | None = None) -> int
         return ExitCode.INTERRUPTED
     except typer.TyperException as error:
         return _report(environment, _usage(error))
-    except BrokenPipeError:
-        # Whoever read our output has gone (for example `| head`); nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), environment.stdout.fileno())
-        return ExitCode.OK
     except OSError as error:
         return _report(environment, _machine(error))
     except Exception as error:  # noqa: BLE001 - the last line of defence: reported, never swallowed
         return _report(environment, _defect(error))
+
+
+def _finish(environment: Environment) -> None:
+    """Everything written must have arrived, unless its reader has gone (`| head`)."""
+    try:
+        environment.stdout.flush()
+    except BrokenPipeError:
+        environment.discard(environment.stdout)
+    except OSError:
+        environment.discard(environment.stdout)  # Python would try, and fail, once more at its end
+        raise
 
 
 def _with_help(arguments: Sequence[str]) -> list[str]:
@@ -53,9 +60,12 @@ def _with_help(arguments: Sequence[str]) -> list[str]:
 
 def _report(environment: Environment, error: TxnpipeError) -> int:
     color = not environment.variables.get("NO_COLOR")
-    Output(environment, as_json=environment.json, quiet=False, color=color).error(error)
-    if environment.debug:
-        environment.stderr.write("".join(traceback.format_exception(error)))
+    with suppress(OSError):  # nobody is left to tell where stderr cannot be written
+        Output(environment, as_json=environment.json, quiet=False, color=color).error(error)
+        if environment.debug:
+            environment.stderr.write("".join(traceback.format_exception(error)))
+    with suppress(OSError):
+        _finish(environment)
     return error.exit_code
 
 

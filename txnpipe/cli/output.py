@@ -2,14 +2,17 @@
 
 Under --json stdout holds exactly one JSON document; tables and lines are left out. Colour and animation
 appear only on a terminal (rich decides; NO_COLOR and --no-color turn it off).
+
+A reader that has gone (`| head`) stops neither the command nor changes its exit code: from then on what it
+would have read goes nowhere.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from txnpipe.cli.environment import Environment
 from txnpipe.errors import ExitCode, TxnpipeError
@@ -33,6 +36,8 @@ class Output:
         self._color = color
         self._stdout: Console | None = None
         self._stderr: Console | None = None
+        self.gone = False
+        """Whether the reader of stdout has gone: there is no point in following anything for it."""
 
     @property
     def console(self) -> Console:
@@ -48,14 +53,33 @@ class Output:
             self._stderr = self._console(self._environment.stderr)
         return self._stderr
 
-    def _console(self, stream: Any) -> Console:
+    def _console(self, stream: TextIO) -> Console:
         from rich.console import Console
+
+        reader_gone = self._reader_gone
+
+        class Lasting(Console):
+            def on_broken_pipe(self) -> None:  # rich would end the program here
+                reader_gone(stream)
 
         plain = not self._color
         width = None if stream.isatty() else int(self._environment.variables.get("COLUMNS", "120"))
-        return Console(
+        return Lasting(
             file=stream, no_color=plain or None, highlight=False, soft_wrap=not stream.isatty(), width=width
         )
+
+    def _reader_gone(self, stream: TextIO) -> None:
+        self.gone = self.gone or stream is self._environment.stdout
+        self._environment.discard(stream)
+
+    def _write(self, text: str) -> None:
+        """Writes to stdout at once: whoever follows sees each line when it is there."""
+        stream = self._environment.stdout
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            self._reader_gone(stream)
 
     @property
     def live(self) -> bool:
@@ -81,7 +105,7 @@ class Output:
     def raw(self, text: str) -> None:
         """Exactly this text and a line end on stdout, for programs; not under --json."""
         if not self.json:
-            self._environment.stdout.write(text + "\n")
+            self._write(text + "\n")
 
     def table(
         self,
@@ -92,7 +116,7 @@ class Output:
         right: str = "",
         whole: Sequence[str] = (),
     ) -> None:
-        """A table on stdout, for a person. Cells are text, not markup.
+        """A table on stdout, for a person. Title, column names and cells are text, not markup.
 
         right: names of the columns to be aligned right, separated by blanks. whole: names of the columns
         whose cells are never broken into lines, such as ids that somebody may copy.
@@ -103,10 +127,15 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(
+            title=None if title is None else Text(title),
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+        )
         for column in columns:
             justify: Literal["left", "right"] = "right" if column in right.split() else "left"
-            table.add_column(column, justify=justify, no_wrap=column in whole)
+            table.add_column(Text(column), justify=justify, no_wrap=column in whole)
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
         self.console.print(table)
@@ -115,10 +144,10 @@ class Output:
         """The command's one JSON document, under --json only."""
         if self.json:
             document = {"version": JSON_VERSION, "kind": kind, **payload}
-            self._environment.stdout.write(json.dumps(document, default=str, indent=2) + "\n")
+            self._write(json.dumps(document, default=str, indent=2, allow_nan=False) + "\n")
 
     def status(self, text: str) -> AbstractContextManager[Status | None]:
-        """A spinner on stderr while something is awaited; only on a terminal."""
+        """A spinner on stderr while something is awaited; only on a terminal. rich markup is understood."""
         return self.messages.status(text) if self.live else _nothing()
 
     @contextmanager
@@ -156,15 +185,16 @@ class Output:
         for detail in error.details:
             self.messages.print(Text(f"       {detail}"))
         self.messages.print(Text(f"  fix: {error.fix}"))
-        self.result(
-            "error",
-            {
-                "cause": error.cause,
-                "fix": error.fix,
-                "details": list(error.details),
-                "exit_code": int(error.exit_code),
-            },
-        )
+        with suppress(OSError):  # stdout may be what failed, and stderr has the error
+            self.result(
+                "error",
+                {
+                    "cause": error.cause,
+                    "fix": error.fix,
+                    "details": list(error.details),
+                    "exit_code": int(error.exit_code),
+                },
+            )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -134,5 +135,7 @@ def _cell(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value in a JSON document: decimals and times as text, since JSON has no exact form of them."""
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    """A value in a JSON document: what JSON has no exact form of as text (decimals, times, NaN)."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -48,13 +48,17 @@ def verify(
     from txnpipe.traffic.runs import RunStore
     from txnpipe.warehouse import open_warehouse
 
+    if run_id is not None and transaction_id is not None:
+        raise usage_error(
+            "--id follows one transaction, --run proves a whole run.", "Leave out one of the two."
+        )
     if not 0 <= timeout <= 86_400:
         raise usage_error(f"--timeout is {timeout:g}; it must be 0 to 86,400 seconds.", "Pass such a number.")
     rules = enabled_rules(run.settings)
     store = RunStore(run.target, run.names.bucket)
     manifest = None
     if transaction_id is None:
-        manifest = store.manifest(run_id) if run_id else store.newest()
+        manifest = store.manifest(run_id) if run_id is not None else store.newest()
     with open_warehouse(run.target, run.settings, run.names) as warehouse:
         sources = Sources(
             target=run.target,
@@ -301,9 +305,11 @@ def _latency(latency: Latency | None) -> dict[str, float] | None:
 
 
 def _follow(run: Invocation, sources: Sources, transaction_id: str) -> ExitCode:
+    from rich.markup import escape
+
     from txnpipe.proof.follow import follow
 
-    with run.out.status(f"Following {transaction_id} …"):
+    with run.out.status(f"Following {escape(transaction_id)} …"):
         trace = follow(sources, transaction_id)
     if not trace.known:
         raise TxnpipeError(

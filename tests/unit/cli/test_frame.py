@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 from txnpipe.cli import main as program
 from txnpipe.cli.environment import Environment
+from txnpipe.cli.frame import Invocation
+from txnpipe.cli.output import Output
+from txnpipe.cli.send import _input
 from txnpipe.errors import ExitCode, TxnpipeError
 
 
@@ -117,3 +121,87 @@ def test_help_imports_neither_boto3_nor_moto() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
+
+
+def program_into(directory: Path, stdout: int, *arguments: str) -> tuple[int, str]:
+    """The real program, its stdout a file descriptor. Exit code and stderr."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "txnpipe", *arguments],
+        cwd=directory,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return finished.returncode, finished.stderr
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_reader_that_has_gone_changes_no_exit_code(tmp_path: Path, form: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert program_into(tmp_path, writing, "config", "show", *form) == (ExitCode.OK, "")
+    finally:
+        os.close(writing)
+
+
+def test_the_verdict_stays_when_the_reader_has_gone(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = (
+        "import sys\nfrom txnpipe.cli import main\nfrom txnpipe.cli.output import Output\n"
+        "def build():\n"
+        "    def run(*_, obj, **__):\n"
+        "        out = Output(obj, as_json=False, quiet=False, color=False)\n"
+        "        out.line('different')\n"
+        "        out.raw('different')\n"
+        "        assert out.gone\n"
+        "        return 1\n"
+        "    return run\n"
+        "main.build = build\nsys.exit(main.run(['verify']))"
+    )
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        )
+        assert (finished.returncode, finished.stderr) == (ExitCode.DIFFERENCE, "")
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_full_disk_behind_stdout_is_told_once(tmp_path: Path, form: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        code, err = program_into(tmp_path, full.fileno(), "config", "show", *form)
+    assert code == ExitCode.ENVIRONMENT
+    assert err.count("No space left on device") == 1
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_streams_that_the_caller_closed_are_no_defect(tmp_path: Path, form: tuple[str, ...]) -> None:
+    command = f"exec {sys.executable} -m txnpipe config show {' '.join(form)} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False).returncode == ExitCode.OK
+
+
+def test_square_brackets_in_a_path_are_no_markup(tmp_path: Path) -> None:
+    result = run(tmp_path, "config", "init", "[bold].yaml")
+    assert (result.code, "Wrote [bold].yaml." in result.err) == (ExitCode.OK, True)
+
+
+def test_one_proof_at_a_time(tmp_path: Path) -> None:
+    assert run(tmp_path, "verify", "--run", "a", "--id", "b").code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("file", ["", "missing.jsonl", "plain/below", "x" * 300])
+def test_an_input_that_cannot_be_opened_is_wrong_usage(tmp_path: Path, file: str) -> None:
+    (tmp_path / "plain").write_text("")
+    environment = Environment(io.StringIO(), io.StringIO(), io.StringIO(), {}, tmp_path)
+    invocation = Invocation(
+        environment, Output(environment, as_json=False, quiet=False, color=False), None, {}
+    )
+    with pytest.raises(TxnpipeError) as caught, _input(invocation, file):
+        pass
+    assert caught.value.exit_code is ExitCode.USAGE

@@ -167,3 +167,17 @@ def test_backslash_commands_list_tables_columns_and_help() -> None:
 
 def test_a_statement_that_is_not_finished_is_not_run() -> None:
     assert prompt("SELECT 1")[1].asked == []
+
+
+def test_json_has_no_nan() -> None:
+    session = Session(as_json=True)
+    rows: list[tuple[Any, ...]] = [(float("nan"), float("-inf"), 0.5)]
+    run_statement(session.run, Warehouse(Result(("a", "b", "c"), rows)), "SELECT", write=False)
+    assert json.loads(session.out)["rows"] == [{"a": "nan", "b": "-inf", "c": 0.5}]
+
+
+def test_square_brackets_in_a_column_name_are_no_markup() -> None:
+    session = Session()
+    run_statement(session.run, Warehouse(Result(("[/b]", "[red]y"), [(1, 2)])), "SELECT", write=False)
+    assert "[/b]" in session.out
+    assert "[red]y" in session.out
