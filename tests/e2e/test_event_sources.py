@@ -94,10 +94,12 @@ class Stage:
             FunctionName=self.name,
             **{"StartingPosition": "LATEST", **settings},
         )["UUID"]
-        eventually(lambda: self.state(uuid) == "Enabled", "the mapping")
-        yield uuid
-        self.functions.delete_event_source_mapping(UUID=uuid)
-        eventually(lambda: self.state(uuid) == "", "the mapping's end")
+        try:
+            eventually(lambda: self.state(uuid) == "Enabled", "the mapping")
+            yield uuid
+        finally:
+            self.functions.delete_event_source_mapping(UUID=uuid)
+            eventually(lambda: self.state(uuid) == "", "the mapping's end")
 
     def state(self, uuid: str) -> str:
         try:

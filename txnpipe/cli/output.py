@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 JSON_VERSION = 1
 """Raised when a field of any command's JSON document changes its meaning or goes away."""
 
+PIPE_COLUMNS = "1000"
+"""Into a pipe or file no cell of a table is broken into lines, unless COLUMNS says how wide it is."""
+
 
 class Output:
     """What a command says."""
@@ -63,7 +66,7 @@ class Output:
                 reader_gone(stream)
 
         plain = not self._color
-        width = None if stream.isatty() else int(self._environment.variables.get("COLUMNS", "120"))
+        width = None if stream.isatty() else int(self._environment.variables.get("COLUMNS", PIPE_COLUMNS))
         return Lasting(
             file=stream, no_color=plain or None, highlight=False, soft_wrap=not stream.isatty(), width=width
         )
