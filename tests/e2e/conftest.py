@@ -82,7 +82,9 @@ class Cloud:
     def environment(self, **extra: str) -> dict[str, str]:
         """The environment of a user who has only this local cloud."""
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TXNPIPE_"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "TXNPIPE_")) and name != "COLUMNS"  # pytest-xdist sets it
         }
         own = {"TXNPIPE_HOME": str(self.home.root), "TXNPIPE_LOCAL_API_PORT": str(self.settings.api_port)}
         if not self.settings.enforce_limits:

@@ -228,7 +228,7 @@ def test_standard_input_is_sent_while_it_is_written(channel: Channel) -> None:
         (("--count", "many"), "valid integer"),
         (("--rate", "0"), "--rate is 0"),
         (("--seed", "-5"), "--seed is -5"),
-        (("--file", "nowhere.jsonl"), "nowhere.jsonl cannot be read"),
+        (("--file", "nowhere.jsonl"), "'nowhere.jsonl' cannot be read"),
         (("--file", "."), "cannot be read"),
         (("--file", "x.csv", "--count", "5"), "--file sends what is in the file"),
     ],
