@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     TIMEOUT = 8
     """A wait reached its deadline; the message names what was awaited."""
     REFUSED = 9
-    """A confirmation is missing: --yes, or --confirm NAME."""
+    """A confirmation is missing: --yes, --confirm NAME, or --write for sql."""
     INTERNAL = 70
     """A defect of txnpipe."""
     INTERRUPTED = 130

@@ -91,7 +91,7 @@ def _show(run: Invocation, warehouse: Any, sequence_number: str) -> None:
             ("SHA-256", reject.payload_sha256),
         ],
     )
-    run.out.raw(reject.payload.decode(errors="backslashreplace"))
+    run.out.raw(reject.text)
 
 
 def _document(reject: Reject) -> dict[str, Any]:

@@ -241,7 +241,7 @@ def _how_to_correct(key: Key) -> str:
     ]
     if choices:
         return f"Use one of: {', '.join(map(str, choices))}."
-    return f"Correct the value: {key.description[:1].lower()}{key.description[1:]}."
+    return f"Correct the value. What it is: {key.description}."
 
 
 def _lower_first(text: str) -> str:

@@ -30,20 +30,20 @@ class WarehouseSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         str, Meta(description="Node type of the cluster; dc2 nodes can no longer be created")
     ] = "rg.large"
     nodes: Annotated[int, Meta(ge=1, le=128, description="Number of nodes")] = 1
-    database: Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="Name of the database")] = (
-        "txnpipe"
-    )
+    database: Annotated[
+        str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}\Z", description="Name of the database")
+    ] = "txnpipe"
     admin_user: Annotated[
         str,
         Meta(
-            pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+            pattern=r"^[a-z_][a-z0-9_]{0,62}\Z",
             description="Administrator; Redshift keeps its password in a secret",
         ),
     ] = "txnpipe_admin"
     loader_user: Annotated[
         str,
         Meta(
-            pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+            pattern=r"^[a-z_][a-z0-9_]{0,62}\Z",
             description="Database user of the loader: may read and insert, nothing else",
         ),
     ] = "txnpipe_loader"
@@ -222,7 +222,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     pipeline: Annotated[str, Meta(description="Name of the pipeline")] = "default"
     target: Annotated[Literal["local", "aws"], Meta(description="Where it runs")] = "local"
-    region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region")] = "us-east-1"
+    region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d\Z", description="AWS region")] = "us-east-1"
     stream: StreamSettings = StreamSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     functions: FunctionSettings = FunctionSettings()

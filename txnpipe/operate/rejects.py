@@ -34,6 +34,15 @@ class Reject:
         text = self.payload[:200].decode(errors="replace")
         return "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in text)
 
+    @property
+    def text(self) -> str:
+        """What is kept of the payload, safe for a terminal: strangers' bytes must not control it.
+
+        Line ends and tabs stay; whatever else does not print, and no UTF-8, is a backslash sequence.
+        """
+        text = self.payload.decode(errors="backslashreplace")
+        return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
 
 _COLUMNS = (
     "stream, shard_id, sequence_number, reason, detail, payload_bytes, payload_sha256, payload, "

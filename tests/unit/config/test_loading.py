@@ -67,6 +67,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ("text", "cause", "fix"),
     [
         ("regoin: x\n", "line 1: unknown setting regoin", "Did you mean region?"),
+        ('region: "us-east-1\\n"\n', "region is wrong", "AWS region"),
         ("\nstream:\n  shard: 2\n", "line 3: unknown setting stream.shard", "Did you mean stream.shards?"),
         ("shards: 2\n", "unknown setting shards", "Did you mean stream.shards?"),
         ("stream:\n  shards: two\n", "stream.shards is wrong", "Correct the value"),
