@@ -39,7 +39,8 @@ def made(cloud: Cloud) -> Iterator[dict[str, Any]]:
 
 def test_setup_makes_everything_and_says_where_it_is(made: dict[str, Any]) -> None:
     assert {change["action"] for change in made["changes"]} == {"create"}
-    assert len(made["changes"]) == 24
+    # Another pipeline of this VPC may have made the endpoint that all of them share.
+    assert len([change for change in made["changes"] if change["kind"] != "vpc endpoint"]) == 23
     assert made["stream"] == f"{PIPELINE}-TransactionStream"
     assert made["warehouse"]["host"] == "127.0.0.1"
 
