@@ -98,6 +98,16 @@ class Pipeline:
         return proof
 
 
+def wait_for_steps(process: subprocess.Popen[str], count: int) -> None:
+    """Reads what a setup or teardown says until so many of its steps are done, or it has ended."""
+    assert process.stderr is not None
+    done = 0
+    for line in process.stderr:
+        done += "✓" in line
+        if done >= count:
+            return
+
+
 def eventually(
     probe: Callable[[], T | None], what: str, timeout_s: float = 30, interval_s: float = 0.05
 ) -> T:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.directories import make_directory
 from tests.e2e.conftest import Cloud
-from tests.e2e.pipelines import Pipeline, eventually
+from tests.e2e.pipelines import Pipeline, eventually, wait_for_steps
 from txnpipe.errors import ExitCode
 from txnpipe.local import client as local_client
 
@@ -209,12 +209,7 @@ def test_setup_of_a_new_pipeline_again_and_again(own_cloud: Cloud) -> None:
 def kill_setup(pipeline: Pipeline, *, after: int, **environment: str) -> bool:
     """Runs `setup` until so many of its steps are done, then kills it. False: it ended before."""
     process = pipeline.begin("setup", environment=environment)
-    assert process.stderr is not None
-    done = 0
-    for line in process.stderr:
-        done += "✓" in line
-        if done >= after:
-            break
+    wait_for_steps(process, after)
     process.kill()
     process.communicate()
     return process.returncode == -signal.SIGKILL

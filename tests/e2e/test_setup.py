@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import REGION, Cloud
+from tests.e2e.pipelines import wait_for_steps
 from txnpipe.deploy.lock import SetupLock
 from txnpipe.local.part import ACCOUNT
 
@@ -159,10 +160,5 @@ def _setup_until(cloud: Cloud, pipeline: str, finished: int) -> subprocess.Popen
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr is not None
-    done = 0
-    for line in process.stderr:
-        done += "✓" in line
-        if done >= finished:
-            break
+    wait_for_steps(process, finished)
     return process

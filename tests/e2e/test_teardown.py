@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from tests.e2e.conftest import REGION, Cloud
-from tests.e2e.pipelines import Pipeline
+from tests.e2e.pipelines import Pipeline, wait_for_steps
 from txnpipe.local.part import ACCOUNT
 from txnpipe.target import STAND_IN_CONNECTOR
 
@@ -45,12 +45,7 @@ def test_a_killed_teardown_is_finished_by_the_same_command_but_not_under_a_wrong
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr is not None
-    done = 0
-    for line in process.stderr:
-        done += "✓" in line
-        if done >= 6:
-            break
+    wait_for_steps(process, 6)
     process.kill()
     process.communicate()
 

@@ -25,6 +25,7 @@ from txnpipe.deploy.artifacts import Artifacts
 from txnpipe.deploy.graph import Graph, assemble
 from txnpipe.deploy.lock import SetupLock
 from txnpipe.deploy.plan import Plan, make_plan
+from txnpipe.deploy.teardown import take_inventory, teardown
 from txnpipe.names import Names
 from txnpipe.resources.resource import Waiter
 
@@ -315,3 +316,14 @@ def _apply_tags(http_response: Any, **_: Any) -> None:
 def settings_of(**sections: Any) -> Settings:
     """Settings with some values changed: settings_of(loader={"batch_size": 5})."""
     return msgspec.convert(sections, Settings)
+
+
+def changed_fields(plan: Plan) -> dict[str, list[str]]:
+    """Resource → the fields that differ, for whatever is not unchanged."""
+    return {change.resource: [item.field for item in change.differences] for change in plan.work}
+
+
+def tear_down(remote: Remote, settings: Settings) -> None:
+    """What `txnpipe teardown` does."""
+    graph = remote.graph(settings)
+    teardown(graph, take_inventory(graph), lock=lambda: remote.lock(graph, "teardown"))
