@@ -57,20 +57,28 @@ class Pipeline:
         self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
         """Asks the warehouse, where PGHOST and its companions say it is."""
-        variables = self.environment()
-        connection = psycopg2.connect(
-            host=variables["PGHOST"],
-            port=variables["PGPORT"],
-            user=variables["PGUSER"],
-            dbname=variables["PGDATABASE"],
-            passfile=variables["PGPASSFILE"],
-        )
+        try:
+            connection = self._connect()
+        except psycopg2.OperationalError:
+            # Brought back after a kill, the cluster has another port where its own was taken meanwhile.
+            self.environment(again=True)
+            connection = self._connect()
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(sql, parameters)
                 return cursor.fetchall()
         finally:
             connection.close()
+
+    def _connect(self) -> psycopg2.extensions.connection:
+        variables = self.environment()
+        return psycopg2.connect(
+            host=variables["PGHOST"],
+            port=variables["PGPORT"],
+            user=variables["PGUSER"],
+            dbname=variables["PGDATABASE"],
+            passfile=variables["PGPASSFILE"],
+        )
 
     def count(self, table: str) -> int:
         """Rows of a table now."""
