@@ -11,16 +11,63 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+AWS_KINESIS_KEY = "alias/aws/kinesis"
+"""The key that Kinesis keeps in every account."""
+KMS_KEY = (
+    r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:)?(alias/[a-zA-Z0-9/_-]{1,250}"
+    r"|(?<=:)key/(mrk-)?[0-9a-f-]{32,36}|(?<!:)(mrk-)?[0-9a-f-]{32,36})\Z"
+)
+"""What StartStreamEncryption takes as KeyId: a key's or an alias's ARN, a key's id, an alias."""
+ShardMetric = Literal[
+    "IncomingBytes",
+    "IncomingRecords",
+    "OutgoingBytes",
+    "OutgoingRecords",
+    "WriteProvisionedThroughputExceeded",
+    "ReadProvisionedThroughputExceeded",
+    "IteratorAgeMilliseconds",
+    "ALL",
+]
+"""MetricsName of the Kinesis API."""
+
 
 class StreamSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The Kinesis stream of transactions."""
+    """The Kinesis streams of transactions and of alerts."""
 
+    mode: Annotated[
+        Literal["provisioned", "on-demand"],
+        Meta(
+            description="Capacity of the stream of transactions: shards that you choose, or what Kinesis "
+            "finds it needs; may change twice in 24 hours (Kinesis). That of alerts is always provisioned"
+        ),
+    ] = "provisioned"
     shards: Annotated[
-        int, Meta(ge=1, le=10_000, description="Shards at creation; `txnpipe scale` changes them later")
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Shards at creation, in provisioned mode; `txnpipe scale` changes them later",
+        ),
     ] = 1
     retention_hours: Annotated[
         int, Meta(ge=24, le=8760, description="How long records stay readable, 24-8760 hours (Kinesis)")
     ] = 24
+    encryption: Annotated[bool, Meta(description="Encrypt records at rest, in both streams")] = True
+    kms_key: Annotated[
+        str,
+        Meta(
+            pattern=KMS_KEY,
+            description="With which key: an id, an ARN or alias/NAME. The default is AWS's own, free but for "
+            "its requests, and needs no permissions; the policy of yours must let the account use it",
+        ),
+    ] = AWS_KINESIS_KEY
+    shard_metrics: Annotated[
+        tuple[ShardMetric, ...],
+        Meta(
+            description="Metrics that Kinesis publishes for every shard of both streams, or ALL. CloudWatch "
+            "bills each metric of each shard as a custom metric"
+        ),
+    ] = ()
 
 
 class WarehouseSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -28,6 +28,7 @@ from txnpipe.resources.schema import Schema
 from txnpipe.resources.secret import LoaderSecret
 from txnpipe.resources.secrets_endpoint import SecretsEndpoint
 from txnpipe.resources.stream import Stream
+from txnpipe.resources.stream_key import customer_key
 from txnpipe.resources.topic import Topic
 from txnpipe.resources.warehouse import Warehouse, endpoint, refuse_ended_nodes
 
@@ -100,14 +101,15 @@ class _Parts:
 
 def _parts(cloud: Cloud, bucket: Bucket, zips: Artifacts) -> _Parts:
     names, settings = cloud.names, cloud.settings
-    stream = Stream(cloud, names.stream, settings.stream.shards)
+    stream = Stream(cloud, names.stream, settings.stream.shards, settings.stream.mode)
     alert_stream = Stream(cloud, names.alert_stream, ALERT_SHARDS)
     topic = Topic(cloud, names.topic)
     lambda_may = policies.trust_lambda()
-    loader_role = Role(cloud, names.loader_role, lambda_may, policies.loader_policy(names))
-    notifier_role = Role(cloud, names.notifier_role, lambda_may, policies.notifier_policy(names))
+    key = customer_key(settings.stream)
+    loader_role = Role(cloud, names.loader_role, lambda_may, policies.loader_policy(names, key))
+    notifier_role = Role(cloud, names.notifier_role, lambda_may, policies.notifier_policy(names, key))
     analytics_role = Role(
-        cloud, names.analytics_role, policies.trust_analytics(names), policies.analytics_policy(names)
+        cloud, names.analytics_role, policies.trust_analytics(names), policies.analytics_policy(names, key)
     )
     group = SecurityGroup(cloud, names.cluster)
     subnets = SubnetGroup(cloud, names.cluster)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from txnpipe.names import BucketKeys, Names
+from txnpipe.resources.stream_key import READ, WRITE, use_key
 
 VERSION = "2012-10-17"
 
@@ -35,8 +36,11 @@ _NETWORK_INTERFACES = [
 ]
 
 
-def loader_policy(names: Names) -> Statements:
-    """The loader: reads both streams, its own secret, logs, and lives in the VPC."""
+def loader_policy(names: Names, key: str | None = None) -> Statements:
+    """The loader: reads both streams, its own secret, logs, and lives in the VPC.
+
+    key: here and below, the streams' KMS key where it is not AWS's own.
+    """
     secret = f"secret:{names.loader_secret}-??????"
     return {
         "ReadStreams": _allow(_READ_STREAM, names.stream_arn, names.alert_stream_arn),
@@ -44,21 +48,23 @@ def loader_policy(names: Names) -> Statements:
         # The interface actions know no resource-level permissions for Lambda's own interfaces.
         "UseNetwork": _allow(_NETWORK_INTERFACES, "*"),
         "ReadOwnSecret": _allow(["secretsmanager:GetSecretValue"], names.arn("secretsmanager", secret)),
+        **use_key(names, key, {READ: [names.stream_arn, names.alert_stream_arn]}),
         **_write_failed(names),
     }
 
 
-def notifier_policy(names: Names) -> Statements:
+def notifier_policy(names: Names, key: str | None = None) -> Statements:
     """The notifier: reads the alert stream, publishes to the topic, logs."""
     return {
         "ReadAlerts": _allow(_READ_STREAM, names.alert_stream_arn),
         "WriteLogs": _write_logs(names, function_log_group(names.notifier)),
         "Publish": _allow(["sns:Publish"], names.topic_arn),
+        **use_key(names, key, {READ: [names.alert_stream_arn]}),
         **_write_failed(names),
     }
 
 
-def analytics_policy(names: Names) -> Statements:
+def analytics_policy(names: Names, key: str | None = None) -> Statements:
     """The analytics app: fetches its code, reads transactions, writes alerts, logs."""
     return {
         "ReadCode": _allow(
@@ -74,6 +80,7 @@ def analytics_policy(names: Names) -> Statements:
         ),
         # These two know no narrower resource.
         "FindLogs": _allow(["logs:DescribeLogGroups"], names.arn("logs", "log-group:*")),
+        **use_key(names, key, {READ: [names.stream_arn], WRITE: [names.alert_stream_arn]}),
     }
 
 

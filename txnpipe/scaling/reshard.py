@@ -80,7 +80,8 @@ def plan(client: Any, stream: str, target: int) -> Plan:
     if state.mode != "PROVISIONED":
         raise usage_error(
             f"The stream {stream} is in on-demand mode, where Kinesis chooses the number of shards.",
-            "Switch it to provisioned mode first, with aws kinesis update-stream-mode (twice a day at most).",
+            "To choose it yourself, set stream.mode to provisioned and run txnpipe setup (a stream may "
+            "switch twice in 24 hours), then run the same command again.",
         )
     steps = reshard_path(state.shards, target)
     limit, opened = _account_limit(client, stream) if target > state.shards else (None, None)

@@ -237,6 +237,12 @@ class Remote:
         _hooks.setdefault(service, []).insert(0, (f"before-call.{operation}", answer))
         return refused
 
+    def answer(self, operation: str, answer: dict[str, Any]) -> None:
+        """Lets an operation always answer this, where moto lacks it."""
+        service = operation.split(".")[0]
+        handler = lambda **_: (FakeAnswer(200), answer)  # noqa: E731
+        _hooks.setdefault(service, []).insert(0, (f"before-call.{operation}", handler))
+
     def change_answer(self, operation: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Changes what an operation answers: `change` gets the parsed answer."""
         service = operation.split(".")[0]

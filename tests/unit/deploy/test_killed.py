@@ -34,6 +34,7 @@ EXPECTED = Counter(
     {
         "s3.CreateBucket": 1,
         "kinesis.CreateStream": 2,
+        "kinesis.StartStreamEncryption": 2,
         "sns.CreateTopic": 1,
         "iam.CreateRole": 3,
         "ec2.CreateSecurityGroup": 1,

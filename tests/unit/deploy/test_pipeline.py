@@ -25,6 +25,28 @@ PORT_CHANGE = {
 }
 
 
+def statement(sid: str) -> list[str]:
+    """Fields of a policy statement that lets a role use the streams' key."""
+    parts = (
+        "Action",
+        "Condition.ForAnyValue:StringEquals.kms:ResourceAliases",
+        CONTEXT,
+        "Effect",
+        "Resource",
+    )
+    return [f"policy.{sid}.{part}" for part in parts]
+
+
+CONTEXT = "Condition.StringEquals.kms:EncryptionContext:aws:kinesis:arn"
+KEY_CHANGE = {
+    "stream/TransactionStream": ["kms_key"],
+    "stream/TransactionAlerts": ["kms_key"],
+    "role/TransactionLoaderRole": statement("ReadWithKey"),
+    "role/TransactionNotifierRole": statement("ReadWithKey"),
+    "role/TransactionAnalyticsRole": statement("ReadWithKey") + statement("WriteWithKey"),
+}
+
+
 def test_the_first_plan_creates_everything_and_only_reads(remote: Remote) -> None:
     plan = remote.plan(DEFAULT)
     assert {change.action for change in plan.changes} == {Action.CREATE}
@@ -112,6 +134,16 @@ def test_the_loader_gets_the_address_and_secret_that_really_exist(remote: Remote
                 "stream/TransactionStream": ["retention_hours"],
                 "stream/TransactionAlerts": ["retention_hours"],
             },
+        ),
+        ({"stream": {"mode": "on-demand"}}, {"stream/TransactionStream": ["mode"]}),
+        (
+            {"stream": {"encryption": False}},
+            {"stream/TransactionStream": ["kms_key"], "stream/TransactionAlerts": ["kms_key"]},
+        ),
+        ({"stream": {"kms_key": "alias/mine"}}, KEY_CHANGE),
+        (
+            {"stream": {"shard_metrics": ["IncomingBytes"]}},
+            {"stream/TransactionStream": ["shard_metrics"], "stream/TransactionAlerts": ["shard_metrics"]},
         ),
         ({"analytics": {"parallelism": 2}}, {"analytics app/TransactionAnalytics": ["parallelism"]}),
         ({"warehouse": {"port": 5440}}, PORT_CHANGE),

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from txnpipe.config.settings import StreamSettings
 from txnpipe.names import Names
 from txnpipe.resources import policies
 from txnpipe.resources.policies import Statements
+from txnpipe.resources.stream_key import customer_key
 
 NAMES = Names("staging", "123456789012", "eu-west-1")
 ALL = {
@@ -62,6 +64,50 @@ def test_only_this_application_of_this_account_may_use_the_analytics_role() -> N
     condition = policies.trust_analytics(NAMES)["AssumeService"]["Condition"]
     assert condition["StringEquals"] == {"aws:SourceAccount": "123456789012"}
     assert condition["ArnEquals"]["aws:SourceArn"].endswith(":application/staging-TransactionAnalytics")
+
+
+KEY_ID = "12345678-1234-1234-1234-123456789012"
+KEY_ARN = f"arn:aws:kms:eu-west-1:123456789012:key/{KEY_ID}"
+CONTEXT = "kms:EncryptionContext:aws:kinesis:arn"
+
+
+@pytest.mark.parametrize("key", [KEY_ID, KEY_ARN])
+def test_a_key_of_the_users_is_used_for_the_roles_own_streams_only(key: str) -> None:
+    read = policies.notifier_policy(NAMES, key)["ReadWithKey"]
+    assert (read["Action"], read["Resource"]) == (["kms:Decrypt"], [KEY_ARN])
+    assert read["Condition"] == {"StringEquals": {CONTEXT: [NAMES.alert_stream_arn]}}
+    both = policies.loader_policy(NAMES, key)["ReadWithKey"]
+    assert both["Condition"]["StringEquals"][CONTEXT] == sorted([NAMES.stream_arn, NAMES.alert_stream_arn])
+    analytics = policies.analytics_policy(NAMES, key)
+    assert analytics["WriteWithKey"]["Action"] == ["kms:GenerateDataKey"]
+    assert analytics["WriteWithKey"]["Condition"]["StringEquals"] == {CONTEXT: [NAMES.alert_stream_arn]}
+    assert analytics["ReadWithKey"]["Condition"]["StringEquals"] == {CONTEXT: [NAMES.stream_arn]}
+
+
+@pytest.mark.parametrize("key", ["alias/mine", "arn:aws:kms:eu-west-1:123456789012:alias/mine"])
+def test_an_alias_is_a_condition_because_it_cannot_be_a_resource(key: str) -> None:
+    read = policies.loader_policy(NAMES, key)["ReadWithKey"]
+    assert read["Resource"] == ["arn:aws:kms:eu-west-1:123456789012:key/*"]
+    assert read["Condition"]["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": ["alias/mine"]}
+    assert CONTEXT in read["Condition"]["StringEquals"]
+
+
+def test_an_alias_of_another_account_is_looked_for_there() -> None:
+    read = policies.loader_policy(NAMES, "arn:aws:kms:eu-west-1:999999999999:alias/mine")["ReadWithKey"]
+    assert read["Resource"] == ["arn:aws:kms:eu-west-1:999999999999:key/*"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (StreamSettings(), None),
+        (StreamSettings(kms_key="arn:aws:kms:eu-west-1:123456789012:alias/aws/kinesis"), None),
+        (StreamSettings(kms_key=KEY_ID, encryption=False), None),
+        (StreamSettings(kms_key=KEY_ID), KEY_ID),
+    ],
+)
+def test_aws_s_own_key_needs_no_permission(settings: StreamSettings, key: str | None) -> None:
+    assert customer_key(settings) == key
 
 
 @pytest.mark.parametrize("policy", ALL.values(), ids=ALL)

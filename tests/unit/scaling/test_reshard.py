@@ -156,6 +156,7 @@ def test_an_on_demand_stream_is_refused() -> None:
     with pytest.raises(TxnpipeError, match="on-demand") as caught:
         reshard.plan(Kinesis(mode="ON_DEMAND"), "TransactionStream", 2)
     assert caught.value.exit_code is ExitCode.USAGE
+    assert "set stream.mode to provisioned and run txnpipe setup" in caught.value.fix
 
 
 def test_no_stream_is_not_found() -> None:

@@ -218,15 +218,19 @@ class KinesisEngine:
                 f" {MAX_CREATING_STREAMS}.",
             )
         if document.mode == "ON_DEMAND":
-            on_demand = sum(1 for stream in others if stream.document.mode == "ON_DEMAND")
-            if on_demand >= self.settings.on_demand_quota:
-                raise ServiceError(
-                    "LimitExceededException",
-                    f"This request would exceed the on-demand stream limit of {self.settings.on_demand_quota}"
-                    f" for the account {ACCOUNT} in {document.region}.",
-                )
+            self.check_on_demand_quota(document.region)
         elif document.change:
             self.check_shard_quota(document.region, document.change.target)
+
+    def check_on_demand_quota(self, region: str) -> None:
+        """LimitExceededException where one more on-demand stream would be too many for the account."""
+        on_demand = sum(1 for stream in self.streams(region) if stream.document.mode == "ON_DEMAND")
+        if on_demand >= self.settings.on_demand_quota:
+            raise ServiceError(
+                "LimitExceededException",
+                f"This request would exceed the on-demand stream limit of {self.settings.on_demand_quota}"
+                f" for the account {ACCOUNT} in {region}.",
+            )
 
     def check_shard_quota(self, region: str, additional: int) -> None:
         """LimitExceededException where `additional` open shards would be too many for the account."""

@@ -22,6 +22,8 @@ TOKEN_LIFETIME_S = 300
 MAX_STREAM_SHARDS = 10_000
 SCALINGS_PER_DAY = 10
 MODE_SWITCHES_PER_DAY = 2
+KEY_CHANGES_PER_DAY = 25
+"""StartStreamEncryption with a new key, and, counted apart, StopStreamEncryption (API reference)."""
 MAX_CREATING_STREAMS = 5
 MAX_CONSUMERS = 20
 MAX_CREATING_CONSUMERS = 5

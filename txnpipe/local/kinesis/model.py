@@ -54,7 +54,8 @@ class StreamDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     counter_reserved: no sequence number at or above this counter has been given out; after a restart the
     counter continues here, so that numbers stay unique without a look at the records.
-    scalings, mode_switches: epoch seconds of the UpdateShardCount and UpdateStreamMode calls of the last day.
+    scalings, mode_switches, key_starts, key_stops: epoch seconds of the UpdateShardCount, UpdateStreamMode,
+    StartStreamEncryption and StopStreamEncryption calls of the last day.
     policies: resource policies by ARN (the stream's and its consumers').
     """
 
@@ -75,6 +76,8 @@ class StreamDocument(msgspec.Struct, frozen=True, kw_only=True):
     policies: dict[str, str] = {}
     scalings: tuple[float, ...] = ()
     mode_switches: tuple[float, ...] = ()
+    key_starts: tuple[float, ...] = ()
+    key_stops: tuple[float, ...] = ()
 
     @property
     def arn(self) -> str:

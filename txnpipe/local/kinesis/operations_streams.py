@@ -10,6 +10,7 @@ from txnpipe.local.kinesis import limits, sequence, tokens
 from txnpipe.local.kinesis.engine import KinesisEngine
 from txnpipe.local.kinesis.limits import (
     DAY_S,
+    KEY_CHANGES_PER_DAY,
     MAX_RETENTION_HOURS,
     MIN_RETENTION_HOURS,
     MODE_SWITCHES_PER_DAY,
@@ -208,6 +209,8 @@ def update_stream_mode(engine: KinesisEngine, region: str, request: dict[str, An
                 f"The mode of stream {stream.name} under account {ACCOUNT} was switched {len(recent)}"
                 f" times in the last 24 hours; the limit is {MODE_SWITCHES_PER_DAY}.",
             )
+        if mode == "ON_DEMAND":
+            engine.check_on_demand_quota(region)
         return replace(document, status="UPDATING", change=_SETTLE, mode=mode, mode_switches=(*recent, now))
 
     stream.update(change)
@@ -275,20 +278,38 @@ def start_encryption(engine: KinesisEngine, region: str, request: dict[str, Any]
     """StartStreamEncryption: recorded and shown; the file on disk is protected by its mode alone."""
     if request["EncryptionType"] != "KMS":
         raise invalid("EncryptionType must be KMS to start encryption.")
-    _set_key(stream_of(engine, region, request), request["KeyId"])
+    _set_key(engine, stream_of(engine, region, request), request["KeyId"])
 
 
 def stop_encryption(engine: KinesisEngine, region: str, request: dict[str, Any]) -> None:
     """StopStreamEncryption."""
     if request["EncryptionType"] != "KMS":
         raise invalid("EncryptionType must be KMS to stop encryption.")
-    _set_key(stream_of(engine, region, request), None)
+    _set_key(engine, stream_of(engine, region, request), None)
 
 
-def _set_key(stream: Stream, key: str | None) -> None:
+def _set_key(engine: KinesisEngine, stream: Stream, key: str | None) -> None:
     def change(document: StreamDocument) -> StreamDocument:
         stream.require_active()
-        return replace(document, status="UPDATING", change=_SETTLE, kms_key=key)
+        now = engine.clock()
+        calls = document.key_starts if key else document.key_stops
+        recent = tuple(at for at in calls if at > now - DAY_S)
+        if engine.enforce_limits and len(recent) >= KEY_CHANGES_PER_DAY:
+            raise ServiceError(
+                "LimitExceededException",
+                f"Encryption of stream {stream.name} under account {ACCOUNT} was"
+                f" {'given a key' if key else 'stopped'} {len(recent)} times in the last 24 hours; the limit"
+                f" is {KEY_CHANGES_PER_DAY}.",
+            )
+        counted = (*recent, now)
+        return replace(
+            document,
+            status="UPDATING",
+            change=_SETTLE,
+            kms_key=key,
+            key_starts=counted if key else document.key_starts,
+            key_stops=document.key_stops if key else counted,
+        )
 
     stream.update(change)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,6 +122,43 @@ def test_the_mode_is_switched_twice_a_day_at_most(limited: World) -> None:
     assert limited.refusal("UpdateStreamMode", **switch("ON_DEMAND"))[0] == "LimitExceededException"
     limited.advance(86_400)
     limited.call("UpdateStreamMode", **switch("ON_DEMAND"))
+
+
+def test_a_switched_stream_keeps_its_shards_and_their_limits(limited: World) -> None:
+    arn = limited.stream(shards=3)
+    before = limited.shards()
+    for mode in ("ON_DEMAND", "PROVISIONED"):
+        limited.call("UpdateStreamMode", StreamARN=arn, StreamModeDetails={"StreamMode": mode})
+        assert limited.status() == "UPDATING"
+        limited.advance(1)
+        assert limited.shards() == before
+        entries = [{"Data": "", "PartitionKey": "same"}] * 500
+        answers = [limited.call("PutRecords", StreamName="s", Records=entries) for _ in range(3)]
+        assert [answer["FailedRecordCount"] for answer in answers] == [0, 0, 500]
+
+
+def test_one_on_demand_stream_too_many_is_refused_by_a_switch_as_well(tmp_path: Path) -> None:
+    world = World(tmp_path, on_demand_quota=1)
+    world.call("CreateStream", StreamName="a", StreamModeDetails={"StreamMode": "ON_DEMAND"})
+    arn = world.stream()
+    switch = {"StreamARN": arn, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}
+    code, message = world.refusal("UpdateStreamMode", **switch)
+    assert code == "LimitExceededException"
+    assert "on-demand stream limit of 1" in message
+    world.engine.stop()
+
+
+def test_a_key_is_applied_and_taken_away_25_times_a_day_at_most(limited: World) -> None:
+    limited.stream()
+    key = {"StreamName": "s", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
+    for _ in range(25):
+        for operation in ("StartStreamEncryption", "StopStreamEncryption"):
+            limited.call(operation, **key)
+            limited.advance(1)
+    for operation in ("StartStreamEncryption", "StopStreamEncryption"):
+        assert limited.refusal(operation, **key)[0] == "LimitExceededException"
+    limited.advance(86_400)
+    limited.call("StartStreamEncryption", **key)
 
 
 def test_streams_are_listed_in_pages_by_name_or_by_token(world: World) -> None:
