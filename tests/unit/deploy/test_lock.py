@@ -116,9 +116,10 @@ def test_a_lock_from_another_machine_is_respected_until_its_lease_ends(s3: Any) 
 
 def test_a_setup_killed_on_this_machine_is_taken_over_at_once(s3: Any) -> None:
     clock = Clock()
-    finished = subprocess.Popen([sys.executable, "-c", ""])
+    # It waits for its input to end: one that has ended already has no start to ask for.
+    finished = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = process_start(finished.pid)
-    finished.wait()
+    finished.communicate(b"\n")
     put(
         s3,
         Holder(
