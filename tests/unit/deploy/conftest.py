@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
+from tests.unit.deploy.places import ACCOUNT
 from tests.unit.deploy.remote import MIGRATIONS, Migration, Remote, WarehouseDouble
 
 
@@ -17,26 +20,47 @@ def new_remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Remote]
     """Makes empty accounts; each forgets the one before."""
     # moto makes some hundred machine images for each new account, which takes longer than a setup.
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-    mocks: list[Any] = []
+    _one_account(monkeypatch)
+    open_now = ExitStack()
 
     def make() -> Remote:
-        while mocks:
-            mocks.pop().stop()
-        mocks.append(mock_aws())
-        mocks[-1].start()
+        open_now.close()
+        open_now.enter_context(mock_aws())
         account = Remote()
+        open_now.callback(account.own.install())
+        _on_its_clock(monkeypatch, account)
         _put_inside(monkeypatch, account)
         return account
 
-    yield make
-    while mocks:
-        mocks.pop().stop()
+    with open_now:
+        yield make
 
 
 @pytest.fixture
 def remote(new_remote: Callable[[], Remote]) -> Remote:
     """An empty account."""
     return new_remote()
+
+
+def _one_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local cloud's account has another number than moto's."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("txnpipe.local.") and hasattr(module, "ACCOUNT"):
+            monkeypatch.setattr(module, "ACCOUNT", ACCOUNT)
+
+
+def _on_its_clock(monkeypatch: pytest.MonkeyPatch, account: Remote) -> None:
+    """Whatever sleeps, sleeps on the account's clock: the steps, and botocore between two attempts."""
+    from botocore import endpoint
+    from botocore.retries.quota import RetryQuota
+
+    from txnpipe.deploy import scheduler
+
+    for name, module in account.clock.modules().items():
+        monkeypatch.setattr(scheduler, name, module)
+    monkeypatch.setattr(endpoint, "time", SimpleNamespace(sleep=account.clock.sleep))
+    # The clients outlive the tests, and so would the retries that they have used up.
+    monkeypatch.setattr(RetryQuota, "acquire", lambda _, capacity: capacity)
 
 
 def _put_inside(monkeypatch: pytest.MonkeyPatch, account: Remote) -> None:

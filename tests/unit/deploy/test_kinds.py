@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.analytics_double import ACCOUNT, REGION
+from tests.unit.deploy.places import ACCOUNT, REGION
 from tests.unit.deploy.remote import Remote, settings_of
 from txnpipe.deploy.plan import assess
 from txnpipe.errors import ExitCode, TxnpipeError

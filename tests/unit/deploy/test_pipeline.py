@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.analytics_double import ACCOUNT, REGION
+from tests.unit.deploy.places import ACCOUNT, REGION
 from tests.unit.deploy.remote import Remote, changed_fields, make_zip, settings_of, tear_down
 from txnpipe.deploy.plan import Action
 from txnpipe.deploy.teardown import sweep, take_inventory
@@ -83,8 +83,7 @@ def test_a_plan_after_setup_is_empty_and_a_second_setup_changes_nothing(remote: 
 
 def test_the_analytics_app_is_started_and_the_schema_applied(remote: Remote) -> None:
     remote.setup(DEFAULT)
-    app = remote.analytics.applications["TransactionAnalytics"]
-    assert app["ApplicationStatus"] == "RUNNING"
+    assert remote.own.application("TransactionAnalytics").status == "RUNNING"
     assert remote.warehouse.pending == []
     assert list(remote.warehouse.users) == ["txnpipe_loader"]
 
@@ -192,7 +191,7 @@ def test_changed_rules_reach_the_running_app(remote: Remote) -> None:
     }
     remote.setup(DEFAULT)
     assert changed_fields(remote.plan(DEFAULT)) == {}
-    assert remote.analytics.applications["TransactionAnalytics"]["ApplicationStatus"] == "RUNNING"
+    assert remote.own.application("TransactionAnalytics").status == "RUNNING"
 
 
 def test_the_number_of_shards_belongs_to_scale_once_the_stream_exists(remote: Remote) -> None:
@@ -202,7 +201,7 @@ def test_the_number_of_shards_belongs_to_scale_once_the_stream_exists(remote: Re
 
 def test_a_stopped_app_and_a_paused_warehouse_are_started_again(remote: Remote) -> None:
     remote.setup(DEFAULT)
-    remote.analytics.applications["TransactionAnalytics"]["ApplicationStatus"] = "READY"
+    remote.own.application("TransactionAnalytics").status = "READY"
     remote.target.client("redshift").pause_cluster(ClusterIdentifier="transaction-warehouse")
     plan = changed_fields(remote.plan(DEFAULT))
     assert plan["analytics app/TransactionAnalytics"] == ["running"]
@@ -360,11 +359,11 @@ def test_a_final_snapshot_is_left_where_the_target_says_so(remote: Remote) -> No
 
 
 def test_a_failed_app_start_says_why_and_everything_else_is_done(remote: Remote) -> None:
-    remote.analytics.fail_start = "the code has no main.py"
+    remote.own.fail_start = "the code has no main.py"
     with pytest.raises(TxnpipeError, match=r"no main\.py") as caught:
         remote.setup(DEFAULT)
     assert caught.value.exit_code is ExitCode.SERVICE
-    remote.analytics.fail_start = ""
+    remote.own.fail_start = ""
     assert changed_fields(remote.plan(DEFAULT)) == {"analytics app/TransactionAnalytics": ["running"]}
     remote.setup(DEFAULT)
     assert changed_fields(remote.plan(DEFAULT)) == {}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.analytics_double import ACCOUNT, REGION
+from tests.unit.deploy.places import ACCOUNT, REGION
 from tests.unit.deploy.remote import Remote, settings_of
 from txnpipe.deploy.plan import Action, assess
 from txnpipe.deploy.teardown import take_inventory, teardown
@@ -230,7 +230,7 @@ def test_a_subscriber_who_has_left_is_no_subscription(remote: Remote) -> None:
 
 def test_an_app_whose_log_was_taken_away_gets_it_back(remote: Remote) -> None:
     remote.setup(DEFAULT)
-    remote.analytics.applications["TransactionAnalytics"]["CloudWatchLoggingOptionDescriptions"] = []
+    remote.own.application("TransactionAnalytics").logging.clear()
     remote.setup(DEFAULT)
     assert remote.plan(DEFAULT).empty
 
