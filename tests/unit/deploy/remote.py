@@ -18,7 +18,7 @@ from moto.backends import get_backend
 from tests.unit.deploy.clock import Later, VirtualClock
 from tests.unit.deploy.own_services import OwnServices
 from tests.unit.deploy.places import ACCOUNT, REGION
-from tests.unit.deploy.wire import Call, Forward, Killed, Recorder, Wire, attach, received, under_way
+from tests.unit.deploy.wire import Call, Forward, Killed, Recorder, Wire, attach, received
 from txnpipe.aws import Credentials, FunctionPlatform, Target
 from txnpipe.config import Settings
 from txnpipe.deploy.apply import Applied, apply
@@ -130,9 +130,7 @@ class Remote:
         self.warehouse = WarehouseDouble()
         self.zips = {name: make_zip(name, "1") for name in ("loader", "notifier", "analytics")}
         _current[:] = [self]
-        _hooks[:] = [
-            ("after-call.kinesis.CreateStream", self._apply_tags),
-        ]
+        _hooks.clear()
         self.target = RecordedTarget(
             name="test",
             region=REGION,
@@ -222,15 +220,6 @@ class Remote:
         """A lock to which every earlier process is dead."""
         s3, bucket = graph.cloud.client("s3"), graph.cloud.names.bucket
         return SetupLock(s3, bucket, command, clock=self.clock.time, alive=lambda _: None)
-
-    def _apply_tags(self, http_response: Any, **_: Any) -> None:
-        """moto takes the tags of CreateStream and forgets them."""
-        from moto.kinesis.models import kinesis_backends
-
-        if http_response.status_code == 200:
-            request = under_way().parameters
-            backend = kinesis_backends[ACCOUNT][REGION]
-            backend.add_tags_to_stream(None, request["StreamName"], request["Tags"])
 
 
 def _backends() -> dict[Any, dict[str, Any]]:

@@ -20,6 +20,7 @@ from botocore.compat import HTTPHeaders
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
+from tests.unit.deploy import moto_gaps
 from tests.unit.deploy.own_services import OwnServices
 from tests.unit.deploy.places import REGION
 from txnpipe.local import wire as wire_forms
@@ -133,6 +134,7 @@ class Wire:
             answer = self._own_answer(call, request) or botocore_stubber("before-send", request)
             assert answer is not None, f"nobody answers {call}"
             if answer.status_code < 300:
+                moto_gaps.fill(str(call), call.parameters)
                 self.recorder.take(call)
             return answer
 
