@@ -7,6 +7,7 @@ The clients are real. What they send is answered by the local cloud's own state 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from txnpipe.deploy.graph import Graph, assemble
 from txnpipe.deploy.lock import SetupLock
 from txnpipe.deploy.plan import Plan, make_plan
 from txnpipe.deploy.teardown import take_inventory, teardown
+from txnpipe.local.service import Response
 from txnpipe.names import Names
 from txnpipe.resources.resource import Waiter
 
@@ -106,11 +108,12 @@ class RecordedTarget(Target):
     """A Target whose clients talk to the current account."""
 
     def _make(self, service: str, options: dict[str, Any]) -> Any:
-        if service not in _made:
-            _made[service] = super()._make(service, options)
-            _made[service].meta.events.register("after-call", _dispatch)
-            attach(_made[service], lambda: _current[0].wire)
-        return _made[service]
+        key = service + repr(sorted(options.items()))
+        if key not in _made:
+            _made[key] = super()._make(service, options)
+            _made[key].meta.events.register("after-call", _dispatch)
+            attach(_made[key], lambda: _current[0].wire)
+        return _made[key]
 
 
 def _dispatch(event_name: str, **arguments: Any) -> None:
@@ -169,10 +172,14 @@ class Remote:
         return refused
 
     def answer(self, operation: str, answer: dict[str, Any]) -> None:
-        """Lets an operation always answer this, where moto lacks it."""
-        service = operation.split(".")[0]
-        handler = lambda **_: (FakeAnswer(200), answer)  # noqa: E731
-        _hooks.setdefault(service, []).insert(0, (f"before-call.{operation}", handler))
+        """Lets an operation of a service that speaks JSON always answer this, where moto lacks it."""
+
+        def between(call: Call, forward: Forward) -> Any:
+            if operation not in call.names:
+                return forward()
+            return received(None, Response(200, json.dumps(answer).encode()))
+
+        self.wire.layers.insert(0, between)
 
     def change_answer(self, operation: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Changes what an operation answers: `change` gets the parsed answer."""

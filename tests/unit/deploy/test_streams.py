@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.analytics_double import ACCOUNT, REGION
+from tests.unit.deploy.places import ACCOUNT, REGION
 from tests.unit.deploy.remote import Remote, settings_of
 from txnpipe.deploy.plan import assess
 from txnpipe.errors import ExitCode, TxnpipeError
@@ -82,7 +82,7 @@ def test_a_new_stream_gets_its_settings_one_by_one_while_active(remote: Remote) 
 
 def test_changes_of_an_existing_stream_wait_for_each_other(remote: Remote) -> None:
     made(remote, retention_hours=48, shard_metrics=["IncomingBytes"])
-    remote.recorder.calls.clear()
+    remote.recorder.taken.clear()
     early = settle_slowly(remote)
     changed = stream(remote, mode="on-demand", encryption=False, shard_metrics=["OutgoingBytes"])
     found = assess(changed)
