@@ -115,6 +115,40 @@ class WarehouseSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = 30
 
 
+class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the warehouse and the loader live: a VPC and its subnets."""
+
+    vpc_id: Annotated[
+        Annotated[str, Meta(pattern=r"^vpc-([0-9a-f]{8}|[0-9a-f]{17})\Z")] | None,
+        Meta(description="The VPC, fixed while the pipeline stands; null: the region's default one"),
+    ] = None
+    subnet_ids: Annotated[
+        Annotated[
+            tuple[Annotated[str, Meta(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})\Z")], ...],
+            Meta(min_length=1),
+        ]
+        | None,
+        Meta(
+            description="Its subnets to use; null: the default ones, or in a VPC named above the private "
+            "ones, of which each zone may then have one only"
+        ),
+    ] = None
+    secrets_endpoint: Annotated[
+        Literal["create", "existing"],
+        Meta(
+            description="Make an interface endpoint for Secrets Manager where the VPC has none (create), or "
+            "demand one or a route out of the subnets, by NAT or transit gateway (existing)"
+        ),
+    ] = "create"
+    s3_gateway: Annotated[
+        bool,
+        Meta(
+            description="Make a gateway endpoint for S3 (free). The pipeline itself needs none; a warehouse "
+            "with enhanced VPC routing does"
+        ),
+    ] = False
+
+
 class LoaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The Lambda function that loads the warehouse, and its event source mappings."""
 
@@ -272,6 +306,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d\Z", description="AWS region")] = "us-east-1"
     stream: StreamSettings = StreamSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
+    network: NetworkSettings = NetworkSettings()
     functions: FunctionSettings = FunctionSettings()
     loader: LoaderSettings = LoaderSettings()
     notifier: NotifierSettings = NotifierSettings()

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from txnpipe.aws import error_code
-from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.resources.difference import ABSENT, KNOWN_AFTER_APPLY, REPLACES, Difference
 from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_ready
+from txnpipe.resources.vpc import find_vpc
 
 HTTPS = 443
 READY_TIMEOUT_S = 600.0
@@ -26,57 +26,6 @@ EC2_TIMEOUT_S = 60.0
 INTERFACES_TIMEOUT_S = 2700.0
 """Lambda lets go of a deleted function's network interfaces only after many minutes, and until then the
 security group cannot be deleted."""
-
-
-_CONSTRAINED_ZONES = {"apne1-az3", "cac1-az3", "use1-az3", "usw1-az2"}
-"""The oldest zones, which many services keep out of; us-east-1 gives one to everybody. Lambda refuses a
-function with a subnet there: "The provided subnets contain availability zone Lambda doesn't support"."""
-
-
-@dataclass(frozen=True)
-class Vpc:
-    """The VPC everything is placed in. `open_subnets` are those in zones that every service is in."""
-
-    id: str
-    cidr: str
-    subnets: tuple[str, ...]
-    open_subnets: tuple[str, ...]
-
-
-def find_vpc(cloud: Cloud) -> Vpc:
-    """The region's default VPC and its default subnets. Raises ENVIRONMENT where there is none."""
-    found = known_vpc(cloud)
-    if found is None:
-        raise TxnpipeError(
-            f"The account has no default VPC in {cloud.names.region}, and the warehouse must live in one.",
-            "Create it with `aws ec2 create-default-vpc`, then run the same command again.",
-            ExitCode.ENVIRONMENT,
-        )
-    return found
-
-
-def known_vpc(cloud: Cloud) -> Vpc | None:
-    """The same, or None where there is none: nothing of a pipeline can be in it then."""
-    return cloud.once("vpc", lambda: _find_vpc(cloud))
-
-
-def _find_vpc(cloud: Cloud) -> Vpc | None:
-    ec2 = cloud.client("ec2")
-    found = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"]
-    if not found:
-        return None
-    vpc = found[0]["VpcId"]
-    filters = [
-        {"Name": "vpc-id", "Values": [vpc]},
-        {"Name": "default-for-az", "Values": ["true"]},
-    ]
-    subnets = ec2.describe_subnets(Filters=filters)["Subnets"]
-    every = sorted(subnet["SubnetId"] for subnet in subnets)
-    constrained = {
-        subnet["SubnetId"] for subnet in subnets if subnet.get("AvailabilityZoneId") in _CONSTRAINED_ZONES
-    }
-    unconstrained = [subnet for subnet in every if subnet not in constrained]
-    return Vpc(vpc, found[0]["CidrBlock"], tuple(every), tuple(unconstrained or every))
 
 
 @dataclass(frozen=True)
@@ -101,7 +50,7 @@ class SecurityGroup:
         """See Resource."""
         vpc = find_vpc(self.cloud)
         port = self.cloud.settings.warehouse.port
-        return SecurityGroupState(vpc.id, {f"tcp {port}": "self", f"tcp {HTTPS}": vpc.cidr})
+        return SecurityGroupState(vpc.id, {f"tcp {port}": "self", f"tcp {HTTPS}": ", ".join(vpc.cidrs)})
 
     def find(self) -> dict[str, Any] | None:
         """The group as EC2 describes it, or None."""

@@ -11,8 +11,9 @@ from typing import Any
 
 from txnpipe.names import TAG_PIPELINE
 from txnpipe.resources.difference import REPLACES, Difference
-from txnpipe.resources.network import SecurityGroup, find_vpc, known_vpc
+from txnpipe.resources.network import SecurityGroup
 from txnpipe.resources.resource import Cloud, Observed, resource_id, tags_of, wait_gone, wait_ready
+from txnpipe.resources.vpc import find_vpc, vpc_id
 
 READY_TIMEOUT_S = 600.0
 _ENDED = {"deleted", "failed", "rejected", "expired"}
@@ -51,11 +52,11 @@ class SecretsEndpoint:
         return EndpointState(find_vpc(self.cloud).id, True)
 
     def _find(self) -> dict[str, Any] | None:
-        vpc = known_vpc(self.cloud)
+        vpc = vpc_id(self.cloud)
         if vpc is None:
             return None
         filters = [
-            {"Name": "vpc-id", "Values": [vpc.id]},
+            {"Name": "vpc-id", "Values": [vpc]},
             {"Name": "service-name", "Values": [self._service]},
         ]
         pages = self.cloud.client("ec2").get_paginator("describe_vpc_endpoints").paginate(Filters=filters)
