@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 DEFAULT_PIPELINE = "default"
 PIPELINE_NAME = re.compile(r"(?!sg(-|$))[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -17,6 +18,25 @@ MAX_PIPELINE_NAME_LENGTH = 20
 
 TAG_PIPELINE = "txnpipe:pipeline"
 """Every taggable resource carries this tag; its value is the pipeline's name."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A part of AWS with accounts and ARNs of its own."""
+
+    id: str
+    dns_suffix: str
+
+
+@cache
+def partition_of(region: str) -> Partition:
+    """The partition of a region, by botocore's data; the commercial one where it knows no such region."""
+    from botocore.loaders import Loader
+
+    partitions = Loader().load_data("partitions")["partitions"]
+    found = [item for item in partitions if re.match(item["regionRegex"], region)]
+    found += [item for item in partitions if item["id"] == "aws"]
+    return Partition(found[0]["id"], found[0]["outputs"]["dnsSuffix"])
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,11 @@ class Names:
         return self._prefixed("transaction-warehouse")
 
     @property
+    def endpoint_group(self) -> str:
+        """Security group of the interface endpoint."""
+        return self._prefixed("transaction-endpoint")
+
+    @property
     def loader_secret(self) -> str:
         """Secrets Manager secret with the loader's own database user."""
         return f"txnpipe/{self.pipeline}/loader"
@@ -97,9 +122,12 @@ class Names:
     @property
     def partition(self) -> str:
         """The ARN partition that the region belongs to."""
-        if self.region.startswith("cn-"):
-            return "aws-cn"
-        return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
+        return partition_of(self.region).id
+
+    @property
+    def dns_suffix(self) -> str:
+        """The domain of the partition's services ("amazonaws.com")."""
+        return partition_of(self.region).dns_suffix
 
     @property
     def stream_arn(self) -> str:

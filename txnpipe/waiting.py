@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 def wait_until(
     probe: Callable[[], T | None],
-    what: str,
+    what: str | Callable[[], str],
     timeout_s: float,
     *,
     fix: str = "Run the same command again: it continues where this one stopped.",
@@ -26,7 +26,8 @@ def wait_until(
     """Calls `probe` until it returns something other than None, and returns that.
 
     The pause doubles from `first_interval_s` to `interval_s` (seconds). `on_wait` hears the seconds waited
-    so far, before each pause. Raises TxnpipeError (TIMEOUT) that names `what` once `timeout_s` have passed.
+    so far, before each pause. Raises TxnpipeError (TIMEOUT) that names `what` (asked then, where it is a
+    function) once `timeout_s` have passed.
     """
     started = clock()
     pause = first_interval_s
@@ -36,7 +37,8 @@ def wait_until(
             return result
         waited = clock() - started
         if waited >= timeout_s:
-            raise TxnpipeError(f"Waited {timeout_s:.0f} s for {what}, in vain.", fix, ExitCode.TIMEOUT)
+            awaited = what if isinstance(what, str) else what()
+            raise TxnpipeError(f"Waited {timeout_s:.0f} s for {awaited}, in vain.", fix, ExitCode.TIMEOUT)
         if on_wait:
             on_wait(waited)
         sleep(min(pause, timeout_s - waited))

@@ -303,7 +303,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     pipeline: Annotated[str, Meta(description="Name of the pipeline")] = "default"
     target: Annotated[Literal["local", "aws"], Meta(description="Where it runs")] = "local"
-    region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d\Z", description="AWS region")] = "us-east-1"
+    region: Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d\Z", description="AWS region")] = (
+        "us-east-1"
+    )
     stream: StreamSettings = StreamSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     network: NetworkSettings = NetworkSettings()

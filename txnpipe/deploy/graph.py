@@ -21,9 +21,17 @@ from txnpipe.resources.difference import KNOWN_AFTER_APPLY
 from txnpipe.resources.event_source import EventSource
 from txnpipe.resources.function import Function
 from txnpipe.resources.log_group import LogGroup
-from txnpipe.resources.network import SecurityGroup, SubnetGroup, placement
+from txnpipe.resources.network import (
+    SecurityGroup,
+    SubnetGroup,
+    endpoint_group,
+    loader_group,
+    placement,
+    warehouse_group,
+)
 from txnpipe.resources.resource import Cloud, Resource, Waiter, id_of
 from txnpipe.resources.role import Role
+from txnpipe.resources.s3_gateway import S3Gateway
 from txnpipe.resources.schema import Schema
 from txnpipe.resources.secret import LoaderSecret
 from txnpipe.resources.secrets_endpoint import SecretsEndpoint
@@ -91,7 +99,7 @@ class _Parts:
     topic: Topic
     loader_role: Role
     notifier_role: Role
-    group: SecurityGroup
+    loader_group: SecurityGroup
     endpoint: SecretsEndpoint
     secret: LoaderSecret
     user: DatabaseUser
@@ -111,10 +119,13 @@ def _parts(cloud: Cloud, bucket: Bucket, zips: Artifacts) -> _Parts:
     analytics_role = Role(
         cloud, names.analytics_role, policies.trust_analytics(names), policies.analytics_policy(names, key)
     )
-    group = SecurityGroup(cloud, names.cluster)
+    group_of_loader = loader_group(cloud, id_of(loader_role))
+    group_of_warehouse = warehouse_group(cloud, group_of_loader)
+    group_of_endpoint = endpoint_group(cloud)
     subnets = SubnetGroup(cloud, names.cluster)
-    secrets_endpoint = SecretsEndpoint(cloud, names.cluster, group)
-    warehouse = Warehouse(cloud, names.cluster, group, subnets.name)
+    secrets_endpoint = SecretsEndpoint(cloud, names.cluster, group_of_endpoint)
+    s3_gateway = S3Gateway(cloud, names.cluster)
+    warehouse = Warehouse(cloud, names.cluster, group_of_warehouse, subnets.name)
     schema = Schema(cloud, settings.warehouse.database, id_of(warehouse))
     secret = LoaderSecret(cloud, names.loader_secret)
     user = DatabaseUser(cloud, settings.warehouse.loader_user, id_of(warehouse), id_of(schema), secret)
@@ -130,7 +141,8 @@ def _parts(cloud: Cloud, bucket: Bucket, zips: Artifacts) -> _Parts:
     )
     everything: list[Resource[Any]] = [
         *(stream, alert_stream, topic, loader_role, notifier_role, analytics_role),
-        *(group, subnets, secrets_endpoint, warehouse, schema, secret, user, code, logs, app),
+        *(group_of_loader, group_of_warehouse, group_of_endpoint, subnets, secrets_endpoint, s3_gateway),
+        *(warehouse, schema, secret, user, code, logs, app),
     ]
     return _Parts(
         stream,
@@ -138,7 +150,7 @@ def _parts(cloud: Cloud, bucket: Bucket, zips: Artifacts) -> _Parts:
         topic,
         loader_role,
         notifier_role,
-        group,
+        group_of_loader,
         secrets_endpoint,
         secret,
         user,
@@ -157,7 +169,7 @@ def _functions(cloud: Cloud, parts: _Parts, zips: Artifacts, bucket: Bucket) -> 
         requires=tuple(
             id_of(item)
             for item in (
-                *(parts.loader_role, loader_logs, parts.group, parts.endpoint),
+                *(parts.loader_role, loader_logs, parts.loader_group, parts.endpoint),
                 *(parts.warehouse, parts.secret),
             )
         ),
@@ -167,7 +179,7 @@ def _functions(cloud: Cloud, parts: _Parts, zips: Artifacts, bucket: Bucket) -> 
         timeout_seconds=settings.loader.timeout_seconds,
         artifact=zips.loader,
         environment=partial(_loader_environment, cloud, parts.secret),
-        placement=partial(placement, cloud, parts.group),
+        placement=partial(placement, cloud, parts.loader_group),
     )
     notifier = Function(
         cloud,

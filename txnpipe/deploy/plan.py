@@ -155,6 +155,8 @@ def collected(answers: list[T | TxnpipeError]) -> tuple[T, ...]:
     errors = [answer for answer in answers if isinstance(answer, TxnpipeError)]
     if errors:
         first = errors[0]
-        others = tuple(error.cause for error in errors[1:])
-        raise TxnpipeError(first.cause, first.fix, first.exit_code, details=first.details + others) from first
+        # Several resources may stumble over one cause (a VPC that is not there): it is said once.
+        others = [error.cause for error in errors[1:] if error.cause != first.cause]
+        details = tuple(dict.fromkeys([*first.details, *others]))
+        raise TxnpipeError(first.cause, first.fix, first.exit_code, details=details) from first
     return tuple(answer for answer in answers if not isinstance(answer, TxnpipeError))

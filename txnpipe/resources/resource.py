@@ -129,14 +129,21 @@ class Waiter:
     def until(
         self,
         resource: Resource[Any],
-        what: str,
+        what: str | Callable[[], str],
         probe: Callable[[], T | None],
         timeout_s: float,
         *,
         fix: str = CONTINUES,
         interval_s: float = 1.0,
     ) -> T:
-        """`wait_until`, with the waiting told to the listener under the resource's id."""
+        """`wait_until`, with the waiting told to the listener under the resource's id.
+
+        `what` is a function where what is awaited changes while waiting.
+        """
+
+        def told(waited: float) -> None:
+            self.listener(id_of(resource), what if isinstance(what, str) else what(), waited)
+
         return wait_until(
             probe,
             what,
@@ -145,7 +152,7 @@ class Waiter:
             interval_s=interval_s,
             clock=self.clock,
             sleep=self.sleep,
-            on_wait=lambda waited: self.listener(id_of(resource), what, waited),
+            on_wait=told,
         )
 
 

@@ -30,15 +30,21 @@ class Subnet:
     id: str
     zone: str
     zone_id: str
+    cidr: str
 
 
 @dataclass(frozen=True)
 class Vpc:
-    """The VPC. `cidrs` are all its IPv4 ranges, sorted; `placed`, the subnets that are used, sorted by id."""
+    """The VPC.
+
+    cidrs: all its IPv4 ranges, sorted. placed: the subnets that are used, sorted by id. name_servers: IPv4
+    addresses of those that are asked instead of Amazon's own; mostly there are none.
+    """
 
     id: str
     cidrs: tuple[str, ...]
     placed: tuple[Subnet, ...]
+    name_servers: tuple[str, ...] = ()
 
     @property
     def subnets(self) -> tuple[str, ...]:
@@ -123,12 +129,31 @@ def _find_vpc(cloud: Cloud) -> Vpc:
     else:
         subnets = _default(cloud, found["VpcId"])
     placed = sorted((_subnet(item) for item in subnets), key=lambda subnet: subnet.id)
-    return Vpc(found["VpcId"], tuple(sorted(cidrs)), tuple(placed))
+    return Vpc(found["VpcId"], tuple(sorted(cidrs)), tuple(placed), _name_servers(cloud, found))
+
+
+def _name_servers(cloud: Cloud, described: Mapping[str, Any]) -> tuple[str, ...]:
+    """Addresses of the name servers that the VPC's DHCP options name, other than AmazonProvidedDNS."""
+    options = described.get("DhcpOptionsId", "default")
+    if options == "default":  # none: Amazon's own
+        return ()
+    answer = cloud.client("ec2").describe_dhcp_options(DhcpOptionsIds=[options])
+    named = [
+        value["Value"]
+        for item in answer["DhcpOptions"]
+        for configuration in item["DhcpConfigurations"]
+        if configuration["Key"] == "domain-name-servers"
+        for value in configuration["Values"]
+    ]
+    return tuple(sorted(name for name in named if name.replace(".", "").isdigit()))
 
 
 def _subnet(described: Mapping[str, Any]) -> Subnet:
     return Subnet(
-        described["SubnetId"], described["AvailabilityZone"], described.get("AvailabilityZoneId", "")
+        described["SubnetId"],
+        described["AvailabilityZone"],
+        described.get("AvailabilityZoneId", ""),
+        described.get("CidrBlock", ""),
     )
 
 

@@ -37,7 +37,7 @@ EXPECTED = Counter(
         "kinesis.StartStreamEncryption": 2,
         "sns.CreateTopic": 1,
         "iam.CreateRole": 3,
-        "ec2.CreateSecurityGroup": 1,
+        "ec2.CreateSecurityGroup": 3,
         "ec2.CreateVpcEndpoint": 1,
         "redshift.CreateClusterSubnetGroup": 1,
         "redshift.CreateCluster": 1,

@@ -127,55 +127,6 @@ class TestLogGroup:
             assess(remote.graph(settings_of()).resources[self.key])
 
 
-class TestNetwork:
-    """What stands between the loader and the warehouse."""
-
-    def test_the_warehouse_is_reached_from_its_own_group_only(self, remote: Remote) -> None:
-        bring(remote, "security group/transaction-warehouse")
-        ec2 = remote.target.client("ec2")
-        groups = ec2.describe_security_groups(
-            Filters=[{"Name": "group-name", "Values": ["transaction-warehouse"]}]
-        )["SecurityGroups"]
-        by_port = {rule["FromPort"]: rule for rule in groups[0]["IpPermissions"]}
-        assert [pair["GroupId"] for pair in by_port[5439]["UserIdGroupPairs"]] == [groups[0]["GroupId"]]
-        assert by_port[5439]["IpRanges"] == []
-        assert by_port[443]["IpRanges"] == [{"CidrIp": "172.31.0.0/16"}]
-
-    def test_a_rule_that_somebody_opened_is_closed_again(self, remote: Remote) -> None:
-        bring(remote, "security group/transaction-warehouse")
-        ec2 = remote.target.client("ec2")
-        group = ec2.describe_security_groups(
-            Filters=[{"Name": "group-name", "Values": ["transaction-warehouse"]}]
-        )["SecurityGroups"][0]["GroupId"]
-        world = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[world])
-        bring(remote, "security group/transaction-warehouse")
-
-    def test_an_account_without_a_default_vpc_is_told_what_to_do(self, remote: Remote) -> None:
-        ec2 = remote.target.client("ec2")
-        for subnet in ec2.describe_subnets()["Subnets"]:
-            ec2.delete_subnet(SubnetId=subnet["SubnetId"])
-        for vpc in ec2.describe_vpcs()["Vpcs"]:
-            ec2.delete_vpc(VpcId=vpc["VpcId"])
-        with pytest.raises(TxnpipeError, match="no default VPC") as caught:
-            remote.plan(settings_of())
-        assert "create-default-vpc" in caught.value.fix
-
-    def test_a_stranger_s_endpoint_serves_and_stays(self, remote: Remote) -> None:
-        ec2 = remote.target.client("ec2")
-        vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-        made = ec2.create_vpc_endpoint(
-            VpcEndpointType="Interface",
-            VpcId=vpc,
-            ServiceName=f"com.amazonaws.{REGION}.secretsmanager",
-            PrivateDnsEnabled=True,
-        )["VpcEndpoint"]["VpcEndpointId"]
-        resource = remote.graph(settings_of()).resources["vpc endpoint/transaction-warehouse"]
-        assert assess(resource).change.differences == ()
-        resource.delete()
-        assert [item["VpcEndpointId"] for item in ec2.describe_vpc_endpoints()["VpcEndpoints"]] == [made]
-
-
 class TestEventSource:
     """Event source mappings."""
 

@@ -15,7 +15,7 @@ from txnpipe.resources.resource import Resource
 
 DEFAULT = settings_of()
 BUCKET = f"bucket/txnpipe-default-{ACCOUNT}-{REGION}"
-GROUP = "security group/transaction-warehouse"
+GROUP = "security group/transaction-endpoint"
 SUBNETS = "subnet group/transaction-warehouse"
 ENDPOINT = "vpc endpoint/transaction-warehouse"
 WAREHOUSE = "warehouse/transaction-warehouse"
@@ -176,13 +176,13 @@ def test_an_endpoint_handed_over_by_half_is_handed_over_in_full(remote: Remote) 
     remote.setup(settings_of(pipeline="staging"))
     ec2 = remote.target.client("ec2")
     heir = ec2.describe_security_groups(
-        Filters=[{"Name": "group-name", "Values": ["staging-transaction-warehouse"]}]
+        Filters=[{"Name": "group-name", "Values": ["staging-transaction-endpoint"]}]
     )["SecurityGroups"][0]["GroupId"]
     asked: list[Any] = []
 
     def moved(parsed: dict[str, Any]) -> None:
         for endpoint in parsed["VpcEndpoints"]:
-            endpoint["Groups"] = [{"GroupId": heir, "GroupName": "staging-transaction-warehouse"}]
+            endpoint["Groups"] = [{"GroupId": heir, "GroupName": "staging-transaction-endpoint"}]
 
     remote.change_answer("ec2.DescribeVpcEndpoints", moved)
     ec2.meta.events.register(
@@ -239,7 +239,7 @@ def test_rules_of_every_sort_that_somebody_opened_are_closed_again(remote: Remot
     found = made(remote, GROUP)
     ec2 = remote.target.client("ec2")
     group = ec2.describe_security_groups(
-        Filters=[{"Name": "group-name", "Values": ["transaction-warehouse"]}]
+        Filters=[{"Name": "group-name", "Values": ["transaction-endpoint"]}]
     )["SecurityGroups"][0]["GroupId"]
     opened: list[dict[str, Any]] = [
         {"IpProtocol": "tcp", "FromPort": 5439, "ToPort": 5439, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]},
