@@ -41,7 +41,10 @@ def made(cloud: Cloud) -> Iterator[dict[str, Any]]:
 def test_setup_makes_everything_and_says_where_it_is(made: dict[str, Any]) -> None:
     assert {change["action"] for change in made["changes"]} == {"create"}
     # Another pipeline of this VPC may have made the endpoint that all of them share.
-    assert len([change for change in made["changes"] if change["kind"] != "vpc endpoint"]) == 23
+    assert (
+        len([change for change in made["changes"] if change["kind"] not in {"vpc endpoint", "s3 gateway"}])
+        == 25
+    )
     assert made["stream"] == f"{PIPELINE}-TransactionStream"
     assert made["warehouse"]["host"] == "127.0.0.1"
 
@@ -49,13 +52,13 @@ def test_setup_makes_everything_and_says_where_it_is(made: dict[str, Any]) -> No
 def test_afterwards_a_plan_is_empty_and_a_second_setup_changes_nothing(
     cloud: Cloud, made: dict[str, Any]
 ) -> None:
-    assert run_json(cloud, "plan", "--exit-code")["counts"] == {"unchanged": 24}
+    assert run_json(cloud, "plan", "--exit-code")["counts"] == {"unchanged": 27}
     assert run_json(cloud, "setup")["changes"] == []
 
 
 def test_status_shows_every_resource_ready(cloud: Cloud, made: dict[str, Any]) -> None:
     status = run_json(cloud, "status")
-    assert len(status["resources"]) == 24
+    assert len(status["resources"]) == 27
     assert [item for item in status["resources"] if not item["ready"] or item["problem"]] == []
     states = {(item["kind"], item["name"]): item for item in status["resources"]}
     assert states["analytics app", f"{PIPELINE}-TransactionAnalytics"]["status"] == "RUNNING"
@@ -80,9 +83,9 @@ def test_a_changed_setting_is_planned_field_by_field_and_applied(
         ("stream", "retention_hours", 24, 48),
     }
     run_json(cloud, "setup", "--config", str(file))
-    assert run_json(cloud, "plan", "--config", str(file))["counts"] == {"unchanged": 24}
+    assert run_json(cloud, "plan", "--config", str(file))["counts"] == {"unchanged": 27}
     run_json(cloud, "setup")
-    assert run_json(cloud, "plan")["counts"] == {"unchanged": 24}
+    assert run_json(cloud, "plan")["counts"] == {"unchanged": 27}
 
 
 def test_setup_does_not_undo_what_scale_did(cloud: Cloud, made: dict[str, Any]) -> None:
@@ -143,7 +146,7 @@ def test_a_setup_interrupted_and_then_killed_is_finished_by_the_same_command(clo
         again = cloud.run("setup", "--pipeline", pipeline, "--json")
         assert again.returncode == 0, again.stderr
         planned = json.loads(cloud.run("plan", "--pipeline", pipeline, "--json").stdout)
-        assert planned["counts"] == {"unchanged": 24}
+        assert planned["counts"] == {"unchanged": 27}
         mappings = cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
         assert len([item for item in mappings if f":{pipeline}-" in item["FunctionArn"]]) == 3
     finally:

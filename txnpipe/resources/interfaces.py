@@ -51,8 +51,8 @@ class Users:
         """What a wait is told to be for."""
         if self.interfaces:
             number = len(self.interfaces)
-            owners = sorted({interface.owner for interface in self.interfaces} - {""})
-            whose = f" of {' and '.join(owners)}" if owners else ""
+            owners = sorted({interface.owner or "others" for interface in self.interfaces})
+            whose = "" if owners == ["others"] else f" of {' and '.join(owners)}"
             return f"{number} network interface{'' if number == 1 else 's'}{whose} in {group} to go"
         if self.groups:
             return f"rules of {', '.join(self.groups)} to stop naming {group}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.analytics_double import REGION
+from tests.unit.deploy.analytics_double import REGION, FakeAnswer
 from tests.unit.deploy.remote import Remote, changed_fields, settings_of, tear_down
 from txnpipe.deploy.plan import Action, assess
 from txnpipe.deploy.teardown import sweep, take_inventory
@@ -233,6 +233,26 @@ class TestVpc:
         assert [group["VpcId"] for group in subnets] == [network.id]
         tear_down(remote, settings)
         assert sweep(remote.graph(settings)).empty
+
+    def test_other_subnets_reach_the_warehouse_s_group_and_the_loader(self, remote: Remote) -> None:
+        network = Network(remote)
+        first, second = network.subnet("use1-az1"), network.subnet("use1-az2")
+        remote.setup(network.settings(subnet_ids=[first]))
+        later = network.settings(subnet_ids=[first, second])
+        assert changed_fields(remote.plan(later)) == {
+            "subnet group/transaction-warehouse": ["subnets"],
+            "function/TransactionLoader": ["subnets"],
+        }
+        asked: list[Any] = []
+
+        def modified(params: Any, **_: Any) -> tuple[FakeAnswer, dict[str, Any]]:
+            asked.append(params["body"])
+            return FakeAnswer(200), {}
+
+        remote.answer("redshift.ModifyClusterSubnetGroup", modified)
+        remote.setup(later)
+        subnets = [asked[0][f"SubnetIds.SubnetIdentifier.{number}"] for number in (1, 2)]
+        assert subnets == sorted([first, second])
 
     def test_a_live_pipeline_does_not_move_to_another_vpc(self, remote: Remote) -> None:
         network = Network(remote)
