@@ -120,7 +120,9 @@ class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     vpc_id: Annotated[
         Annotated[str, Meta(pattern=r"^vpc-([0-9a-f]{8}|[0-9a-f]{17})\Z")] | None,
-        Meta(description="The VPC, fixed while the pipeline stands; null: the region's default one"),
+        Meta(
+            description="Id of the VPC (vpc-…), fixed while the pipeline stands; null: the region's default one"
+        ),
     ] = None
     subnet_ids: Annotated[
         Annotated[
@@ -129,7 +131,7 @@ class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         ]
         | None,
         Meta(
-            description="Its subnets to use; null: the default ones, or in a VPC named above the private "
+            description="Ids of its subnets to use (subnet-…); null: the default ones, or in a VPC named above the private "
             "ones, of which each zone may then have one only"
         ),
     ] = None

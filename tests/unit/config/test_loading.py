@@ -91,6 +91,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
             "reaches the stream's retention",
             "Lower notifier.",
         ),
+        ("network: {vpc_id: main}\n", "network.vpc_id is wrong", "vpc-…"),
+        ("network: {subnet_ids: []}\n", "network.subnet_ids is wrong", "subnet-…"),
+        ("network: {subnet_ids: [subnet-1]}\n", "network.subnet_ids is wrong", "subnet-…"),
+        ("network: {secrets_endpoint: none}\n", "is wrong", "Use one of: create, existing."),
         ("topic: {subscriptions: [{protocol: fax, endpoint: x}]}\n", "topic.subscriptions", "example"),
     ],
 )
