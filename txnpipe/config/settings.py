@@ -120,9 +120,7 @@ class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     vpc_id: Annotated[
         Annotated[str, Meta(pattern=r"^vpc-([0-9a-f]{8}|[0-9a-f]{17})\Z")] | None,
-        Meta(
-            description="Id of the VPC (vpc-…), fixed while the pipeline stands; null: the region's default one"
-        ),
+        Meta(description="Id (vpc-…) of the VPC, fixed while the pipeline stands; null: the default VPC"),
     ] = None
     subnet_ids: Annotated[
         Annotated[
@@ -131,8 +129,8 @@ class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         ]
         | None,
         Meta(
-            description="Ids of its subnets to use (subnet-…); null: the default ones, or in a VPC named above the private "
-            "ones, of which each zone may then have one only"
+            description="Ids (subnet-…) of the subnets to use; null: the default ones, or in a VPC named "
+            "above the private ones, of which each zone may then have one only"
         ),
     ] = None
     secrets_endpoint: Annotated[

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
 import pytest
+from moto.ec2.models import ec2_backends
 
-from tests.unit.deploy.analytics_double import FakeAnswer
+from tests.unit.deploy.places import ACCOUNT, REGION
 from tests.unit.deploy.remote import Remote, settings_of
+from tests.unit.deploy.wire import Call, Forward, received
 from txnpipe.deploy.events import Event, Phase
 from txnpipe.deploy.teardown import sweep, take_inventory, teardown
 from txnpipe.errors import ExitCode, TxnpipeError
@@ -27,48 +28,57 @@ class Interfaces:
 
     def __init__(self, remote: Remote, group_name: str) -> None:
         self._remote = remote
-        self._there: dict[str, tuple[str, str, float]] = {}
-        self.removed: list[str] = []
-        self.group = remote.target.client("ec2").describe_security_groups(
-            Filters=[{"Name": "group-name", "Values": [group_name]}]
-        )["SecurityGroups"][0]["GroupId"]
-        remote.answer("ec2.DescribeNetworkInterfaces", self._describe)
-        remote.answer("ec2.DeleteSecurityGroup", self._delete_group)
-        remote.answer("ec2.DeleteNetworkInterface", self._delete_interface)
+        self._status: dict[str, str] = {}
+        self._ec2 = remote.target.client("ec2")
+        group = self._ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [group_name]}])[
+            "SecurityGroups"
+        ][0]
+        self._group = group["GroupId"]
+        self._subnet = self._ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [group["VpcId"]]}])[
+            "Subnets"
+        ][0]["SubnetId"]
+        remote.change_answer("ec2.DescribeNetworkInterfaces", self._tell_status)
+        remote.wire.layers.append(self._hold)
 
-    def add(self, name: str, description: str, *, gone_after: float, status: str = "in-use") -> None:
-        """An interface that is there until so many seconds from now."""
-        self._there[name] = (description, status, self._remote.now + gone_after)
+    def add(self, description: str, *, gone_after: float, status: str = "in-use") -> str:
+        """An interface that is there for so many seconds from now. Returns its id."""
+        made = self._ec2.create_network_interface(
+            SubnetId=self._subnet, Groups=[self._group], Description=description
+        )
+        identifier: str = made["NetworkInterface"]["NetworkInterfaceId"]
+        self._status[identifier] = status
+        if gone_after != NEVER:
+            self._remote.own.later.begin(gone_after, lambda: self._there().pop(identifier, None))
+        return identifier
 
-    def left(self) -> dict[str, tuple[str, str, float]]:
+    def _there(self) -> dict[str, Any]:
+        found: dict[str, Any] = ec2_backends[ACCOUNT][REGION].enis
+        return found
+
+    def left(self) -> set[str]:
         """Those that are there now."""
-        return {name: item for name, item in self._there.items() if item[2] > self._remote.now}
+        return set(self._there()) & set(self._status)
 
-    def _describe(self, params: Mapping[str, Any], **_: Any) -> tuple[FakeAnswer, dict[str, Any]]:
-        found = self.left() if params["body"]["Filter.1.Value.1"] == self.group else {}
-        described = [
-            {"NetworkInterfaceId": name, "Description": description, "Status": status}
-            for name, (description, status, _) in found.items()
+    @property
+    def removed(self) -> list[str]:
+        """Those that were removed by a call."""
+        return [
+            call.parameters["NetworkInterfaceId"]
+            for call in self._remote.recorder.taken
+            if call.operation == "DeleteNetworkInterface"
         ]
-        return FakeAnswer(200), {"NetworkInterfaces": described}
 
-    def _delete_group(self, params: Mapping[str, Any], **_: Any) -> tuple[FakeAnswer, dict[str, Any]] | None:
-        if params["body"]["GroupId"] != self.group or not self.left():
-            return None
-        return _error("DependencyViolation", f"resource {self.group} has a dependent object")
+    def _hold(self, call: Call, forward: Forward) -> Any:
+        """moto deletes a group that is in use."""
+        if str(call) == "ec2.DeleteSecurityGroup" and call.parameters["GroupId"] == self._group:
+            if self.left():
+                refusal = call.refusal("DependencyViolation", f"{self._group} has a dependent object")
+                return received(None, refusal)
+        return forward()
 
-    def _delete_interface(self, params: Mapping[str, Any], **_: Any) -> tuple[FakeAnswer, dict[str, Any]]:
-        name = params["body"]["NetworkInterfaceId"]
-        if self._there[name][2] == NEVER:
-            return _error("OperationNotPermitted", "You are not allowed to manage this interface")
-        del self._there[name]
-        self.removed.append(name)
-        return FakeAnswer(200), {}
-
-
-def _error(code: str, message: str) -> tuple[FakeAnswer, dict[str, Any]]:
-    answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    return FakeAnswer(400), answer
+    def _tell_status(self, parsed: dict[str, Any]) -> None:
+        for interface in parsed["NetworkInterfaces"]:
+            interface["Status"] = self._status.get(interface["NetworkInterfaceId"], interface["Status"])
 
 
 @pytest.fixture
@@ -86,8 +96,8 @@ def told_while_deleting(remote: Remote, key: str) -> list[str]:
 
 
 def test_a_teardown_says_how_many_interfaces_are_still_there(remote: Remote, of_loader: Interfaces) -> None:
-    for number, minutes in enumerate((5, 12, 20)):
-        of_loader.add(f"eni-{number}", OF_LAMBDA, gone_after=60 * minutes)
+    for minutes in (5, 12, 20):
+        of_loader.add(OF_LAMBDA, gone_after=60 * minutes)
     graph = remote.graph(DEFAULT)
     events: list[Event] = []
     teardown(graph, take_inventory(graph), events.append, lock=lambda: remote.lock(graph, "teardown"))
@@ -106,13 +116,15 @@ def test_a_teardown_says_how_many_interfaces_are_still_there(remote: Remote, of_
 def test_the_loaders_role_goes_after_the_interfaces_that_lambda_removes_by_it(
     remote: Remote, of_loader: Interfaces
 ) -> None:
-    of_loader.add("eni-0", OF_LAMBDA, gone_after=1200)
+    of_loader.add(OF_LAMBDA, gone_after=1200)
     left: dict[str, int] = {}
 
-    def deleted(params: Mapping[str, Any], **_: Any) -> None:
-        left[params["body"]["RoleName"]] = len(of_loader.left())
+    def look(call: Call, forward: Forward) -> Any:
+        if str(call) == "iam.DeleteRole":
+            left[call.parameters["RoleName"]] = len(of_loader.left())
+        return forward()
 
-    remote.answer("iam.DeleteRole", deleted)
+    remote.wire.layers.append(look)
     graph = remote.graph(DEFAULT)
     teardown(graph, take_inventory(graph), lock=lambda: remote.lock(graph, "teardown"))
     assert left["TransactionLoaderRole"] == 0
@@ -121,47 +133,47 @@ def test_the_loaders_role_goes_after_the_interfaces_that_lambda_removes_by_it(
 def test_after_45_minutes_the_interfaces_are_named_with_what_to_do(
     remote: Remote, of_loader: Interfaces
 ) -> None:
-    of_loader.add("eni-0", OF_LAMBDA, gone_after=NEVER)
-    of_loader.add("eni-1", OF_LAMBDA, gone_after=60)
-    of_loader.add("eni-2", "", gone_after=NEVER)
+    first = of_loader.add(OF_LAMBDA, gone_after=NEVER)
+    gone = of_loader.add(OF_LAMBDA, gone_after=60)
     before = remote.now
     with pytest.raises(TxnpipeError) as caught:
         told_while_deleting(remote, LOADER_GROUP)
     assert caught.value.exit_code is ExitCode.TIMEOUT
     assert remote.now - before == pytest.approx(2700, abs=20)
-    assert f"eni-0 (in-use; {OF_LAMBDA}), eni-2 (in-use)" in caught.value.cause
-    assert "eni-1" not in caught.value.cause
-    assert "--network-interface-id eni-0" in caught.value.fix
+    assert f"by network interfaces: {first} (in-use; {OF_LAMBDA})." in caught.value.cause
+    assert gone not in caught.value.cause
+    assert f"--network-interface-id {first}" in caught.value.fix
 
 
 def test_an_interface_that_lambda_has_abandoned_is_removed(remote: Remote, of_loader: Interfaces) -> None:
     graph = remote.graph(DEFAULT)
     graph.resources["warehouse/transaction-warehouse"].delete()
     graph.resources["security group/transaction-warehouse"].delete()
-    of_loader.add("eni-0", OF_LAMBDA, gone_after=9_000, status="available")
-    of_loader.add("eni-1", "made by hand", gone_after=30, status="available")
-    of_loader.add("eni-2", OF_LAMBDA, gone_after=30)
+    abandoned = of_loader.add(OF_LAMBDA, gone_after=NEVER, status="available")
+    of_loader.add("made by hand", gone_after=30, status="available")
+    of_loader.add(OF_LAMBDA, gone_after=30)
     assert told_while_deleting(remote, LOADER_GROUP) == [
         "2 network interfaces of Lambda and others in TransactionLoader to go"
     ]
-    assert of_loader.removed == ["eni-0"]
+    assert of_loader.removed == [abandoned]
 
 
 def test_why_an_abandoned_interface_could_not_be_removed_is_told(
     remote: Remote, of_loader: Interfaces
 ) -> None:
-    of_loader.add("eni-0", OF_LAMBDA, gone_after=NEVER, status="available")
+    stays = of_loader.add(OF_LAMBDA, gone_after=NEVER, status="available")
+    remote.refuse("ec2.DeleteNetworkInterface", "OperationNotPermitted", "not yours", times=10_000)
     with pytest.raises(TxnpipeError) as caught:
         told_while_deleting(remote, LOADER_GROUP)
     (detail,) = caught.value.details
-    assert detail.startswith("eni-0 could not be removed")
+    assert detail.startswith(f"{stays} could not be removed")
     assert "OperationNotPermitted" in detail
 
 
 def test_an_interface_of_the_endpoint_is_waited_for_and_never_removed(remote: Remote) -> None:
     remote.setup(DEFAULT)
     interfaces = Interfaces(remote, "transaction-endpoint")
-    interfaces.add("eni-0", OF_ENDPOINT, gone_after=90, status="available")
+    interfaces.add(OF_ENDPOINT, gone_after=90, status="available")
     assert told_while_deleting(remote, ENDPOINT_GROUP) == [
         "1 network interface of a VPC endpoint in transaction-endpoint to go"
     ]

@@ -253,7 +253,19 @@ def _calls(
         ]
         return ActionResult({"OrderableClusterOptions": options})
 
+    def modify_cluster_subnet_group(response: Any) -> Any:
+        from moto.redshift.exceptions import InvalidSubnetError
+
+        name, subnets = response._get_param("ClusterSubnetGroupName"), response._get_param("SubnetIds", [])
+        group = response.redshift_backend.describe_cluster_subnet_groups(name)[0]
+        before, group.subnet_ids = group.subnet_ids, subnets
+        if len(group.subnets) != len(subnets):
+            group.subnet_ids = before
+            raise InvalidSubnetError(subnets)
+        return ActionResult({"ClusterSubnetGroup": group})
+
     return {
+        "modify_cluster_subnet_group": modify_cluster_subnet_group,
         "create_cluster": create_cluster,
         "modify_cluster": modify_cluster,
         "delete_cluster": delete_cluster,

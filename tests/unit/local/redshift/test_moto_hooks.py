@@ -41,7 +41,10 @@ REPLACED = (
 )
 LOADER = create_loader()
 """Shared, since reading the service models takes longer than most tests here."""
-ADDED = ("reboot_cluster", "get_cluster_credentials_with_iam", "describe_orderable_cluster_options")
+ADDED = (
+    *("reboot_cluster", "get_cluster_credentials_with_iam", "describe_orderable_cluster_options"),
+    "modify_cluster_subnet_group",
+)
 
 
 class Servers:
@@ -375,6 +378,26 @@ def test_orderable_options_say_which_nodes_make_a_single_node_cluster(redshift: 
     only = redshift.client.describe_orderable_cluster_options(NodeType="rg.large")["OrderableClusterOptions"]
     assert {option["NodeType"] for option in only} == {"rg.large"}
     assert len(only[0]["AvailabilityZones"]) == 3
+
+
+def test_a_subnet_group_gets_other_subnets(redshift: Redshift) -> None:
+    session = botocore.session.Session()
+    session.register_component("data_loader", LOADER)
+    ec2: Any = session.create_client("ec2", region_name="us-east-1")
+    first, second = (item["SubnetId"] for item in ec2.describe_subnets()["Subnets"][:2])
+    group = {"ClusterSubnetGroupName": "g"}
+    redshift.client.create_cluster_subnet_group(**group, Description="d", SubnetIds=[first])
+
+    def subnets() -> list[str]:
+        found = redshift.client.describe_cluster_subnet_groups(**group)["ClusterSubnetGroups"][0]["Subnets"]
+        return [subnet["SubnetIdentifier"] for subnet in found]
+
+    changed = redshift.client.modify_cluster_subnet_group(**group, SubnetIds=[second])
+    assert changed["ClusterSubnetGroup"]["ClusterSubnetGroupName"] == "g"
+    assert subnets() == [second]
+    with pytest.raises(ClientError, match="subnet"):
+        redshift.client.modify_cluster_subnet_group(**group, SubnetIds=[first, "subnet-01234567"])
+    assert subnets() == [second]
 
 
 def test_snapshots_carry_what_we_name_their_data_by() -> None:
