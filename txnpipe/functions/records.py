@@ -58,3 +58,12 @@ def _record(kinesis: Mapping[str, Any], shard_id: str) -> StreamRecord:
 
 
 _EPOCH = datetime(1970, 1, 1)
+
+
+def age_ms(records: list[StreamRecord], now: datetime) -> int:
+    """Milliseconds since Kinesis took the oldest of the records; 0 where its clock is ahead of this one's.
+
+    now: UTC without a zone. Arrival times need not rise with the sequence numbers (Kinesis, Record).
+    """
+    oldest = min([record.arrived_at for record in records])
+    return max(0, round((now - oldest).total_seconds() * 1000))

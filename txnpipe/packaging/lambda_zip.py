@@ -20,6 +20,7 @@ _SHARED = (
     "functions/__init__.py",
     "functions/alerts.py",
     "functions/log.py",
+    "functions/metrics.py",
     "functions/records.py",
 )
 

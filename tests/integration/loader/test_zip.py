@@ -51,6 +51,7 @@ def test_the_zip_loads_the_tutorials_event_once(warehouse: Warehouse, tmp_path: 
         "secret": json.dumps({"username": LOADER, "password": PASSWORD}),
         "events": [event, event],
         "environment": {
+            "PIPELINE": "default",
             "WAREHOUSE_HOST": "127.0.0.1",
             "WAREHOUSE_PORT": str(warehouse.port),
             "WAREHOUSE_DATABASE": "txnpipe",

@@ -12,6 +12,7 @@ import psycopg2.errors
 import psycopg2.extensions
 import pytest
 
+from tests.corpus.embedded_metrics import extracted
 from tests.corpus.events import TUTORIAL_EVENT
 from tests.corpus.lambda_events import ALERT_STREAM_ARN, kinesis_event
 from txnpipe.functions.loader import entry
@@ -263,6 +264,7 @@ class Context:
 @pytest.fixture
 def warm(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(entry, "_warm", [world.loader()])
+    monkeypatch.setenv("PIPELINE", "default")
     return world
 
 
@@ -279,8 +281,17 @@ def test_each_invocation_leaves_one_line(warm: World, lines: Lines) -> None:
     assert answer == {"batchItemFailures": []}
     (line,) = lines()
     assert line.pop("ask_ms") >= 0
-    assert line.pop("commit_ms") >= 0
-    assert line.pop("iterator_age_ms") > 0
+    commit_ms, age_ms = line.pop("commit_ms"), line.pop("iterator_age_ms")
+    assert commit_ms >= 0
+    assert age_ms > 0
+    expected = {"Records": 4, "Rows": 1, "Duplicates": 1, "Rejects": 2}
+    expected |= {"CommitTime": commit_ms, "IteratorAge": age_ms}
+    whole, one = (("Pipeline", "default"),), (("Pipeline", "default"), ("Stream", "TransactionStream"))
+    assert extracted(json.dumps(line)) == {
+        (name, each): value for name, value in expected.items() for each in (whole, one)
+    }
+    for key in ("_aws", "Pipeline", "Stream", *expected):
+        del line[key]
     assert line == {
         "level": "INFO",
         "message": "batch loaded",

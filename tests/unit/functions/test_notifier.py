@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.corpus.embedded_metrics import extracted
 from tests.corpus.lambda_events import ALERT_STREAM_ARN, FIRST_SEQUENCE_NUMBER, kinesis_event
 from tests.unit.functions.test_alerts import ALERT, FIELDS
 from txnpipe.functions.alerts import parse_alert
@@ -157,7 +158,9 @@ class TestNotify:
         return [json.dumps({**FIELDS, "alert_id": name}).encode() for name in names]
 
     def notify(self, payloads: list[bytes | str], topic: Topic) -> dict[str, Any]:
-        return notify(kinesis_event(payloads, stream_arn=ALERT_STREAM_ARN), topic, TOPIC, "request-1")
+        return notify(
+            kinesis_event(payloads, stream_arn=ALERT_STREAM_ARN), topic, TOPIC, "request-1", "default"
+        )
 
     @pytest.fixture
     def lines(self, capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
@@ -170,7 +173,15 @@ class TestNotify:
         assert self.notify(self.alerts("a", "b", "a"), topic) == {"batchItemFailures": []}
         (call,) = topic.calls
         assert [entry["MessageAttributes"]["alert_id"]["StringValue"] for entry in call] == ["a", "b"]
-        assert lines() == [
+        (line,) = lines()
+        age_ms = line.pop("iterator_age_ms")
+        assert age_ms > 0
+        expected = {"Published": 2, "Refused": 0, "Invalid": 0, "NotifierIteratorAge": age_ms}
+        of_pipeline = (("Pipeline", "default"),)
+        assert extracted(json.dumps(line)) == {(name, of_pipeline): value for name, value in expected.items()}
+        for key in ("_aws", "Pipeline", *expected):
+            del line[key]
+        assert [line] == [
             {
                 "level": "INFO",
                 "message": "alerts published",
@@ -208,5 +219,5 @@ class TestNotify:
 
     def test_an_event_without_records_publishes_nothing(self) -> None:
         topic = Topic()
-        assert notify({"Records": []}, topic, TOPIC, "r") == {"batchItemFailures": []}
+        assert notify({"Records": []}, topic, TOPIC, "r", "default") == {"batchItemFailures": []}
         assert topic.calls == []

@@ -93,6 +93,7 @@ def test_zips_hold_what_is_needed_and_nothing_else() -> None:
         "txnpipe/functions/loader/sql.py",
         "txnpipe/functions/loader/store.py",
         "txnpipe/functions/log.py",
+        "txnpipe/functions/metrics.py",
         "txnpipe/functions/records.py",
         "txnpipe/transactions.py",
     ]

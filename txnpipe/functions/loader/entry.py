@@ -1,8 +1,8 @@
-"""The handler that Lambda calls, and the one line it logs.
+"""The handler that Lambda calls, and the one line it logs, which carries the batch's metrics.
 
-Environment: WAREHOUSE_HOST, WAREHOUSE_PORT, WAREHOUSE_DATABASE, WAREHOUSE_SSLMODE, WAREHOUSE_SECRET_ARN (a
-secret {"username", "password"}), ALERT_STREAM_ARN (every other stream carries transactions),
-DEDUPE_WINDOW_DAYS.
+Environment: PIPELINE (its name, a dimension of the metrics), WAREHOUSE_HOST, WAREHOUSE_PORT,
+WAREHOUSE_DATABASE, WAREHOUSE_SSLMODE, WAREHOUSE_SECRET_ARN (a secret {"username", "password"}),
+ALERT_STREAM_ARN (every other stream carries transactions), DEDUPE_WINDOW_DAYS.
 
 Lambda loads this module in its init phase, with a whole processor and before a record waits. So the loader
 and its client of Secrets Manager are made there. The secret is read and the connection opened by the first
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any, Protocol
 
 import psycopg2
@@ -28,7 +28,8 @@ from txnpipe.functions.loader.connection import (
 )
 from txnpipe.functions.loader.loader import Loader, Outcome, utc_now
 from txnpipe.functions.log import write_line
-from txnpipe.functions.records import Batch, read_batch
+from txnpipe.functions.metrics import LOADER, PIPELINE, REJECTS, STREAM
+from txnpipe.functions.records import Batch, age_ms, read_batch
 
 
 class Context(Protocol):
@@ -46,6 +47,7 @@ _warm: list[Loader] = []
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[str, str]]]:
     """Loads one batch. Never reports single items: a batch is stored as a whole, or an error is raised."""
     batch = read_batch(event)
+    pipeline = os.environ["PIPELINE"]
     if batch.records:
         try:
             outcome = _warm[0].load(batch, context.get_remaining_time_in_millis)
@@ -60,7 +62,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, list[dict[s
                 detail=error.diag.message_primary or str(error).partition("\n")[0],  # no row's contents
             )
             raise
-        _log(batch, outcome, context.aws_request_id)
+        _log(pipeline, batch, outcome, context.aws_request_id)
     return {"batchItemFailures": []}
 
 
@@ -79,9 +81,11 @@ def loader_from_environment(environment: Mapping[str, str]) -> Loader:
     )
 
 
-def _log(batch: Batch, outcome: Outcome, request_id: str) -> None:
+def _log(pipeline: str, batch: Batch, outcome: Outcome, request_id: str) -> None:
     stored = outcome.stored
-    age = utc_now() - batch.records[-1].arrived_at
+    now = utc_now()
+    age = age_ms(batch.records, now)
+    commit_ms = round(stored.commit_ms, 1)
     write_line(
         "INFO",
         "batch loaded",
@@ -93,8 +97,21 @@ def _log(batch: Batch, outcome: Outcome, request_id: str) -> None:
         reasons=dict(Counter(reject.reason for reject in stored.rejects)),
         attempts=outcome.attempts,
         ask_ms=round(stored.ask_ms, 1),
-        commit_ms=round(stored.commit_ms, 1),
-        iterator_age_ms=round(age.total_seconds() * 1000),
+        commit_ms=commit_ms,
+        iterator_age_ms=age,
+        **LOADER.document(
+            round(now.replace(tzinfo=UTC).timestamp() * 1000),
+            {PIPELINE: pipeline, STREAM: batch.stream},
+            {
+                "Records": len(batch.records),
+                "Rows": stored.rows,
+                "Duplicates": stored.repeats,
+                # A batch delivered again has its rejects stored already.
+                REJECTS: stored.rejects_stored,
+                "CommitTime": commit_ms,
+                "IteratorAge": age,
+            },
+        ),
     )
 
 

@@ -1,4 +1,6 @@
-"""The handler that Lambda calls, and the one line it logs. Environment: TOPIC_ARN.
+"""The handler that Lambda calls, and the one line it logs, which carries the batch's metrics.
+
+Environment: TOPIC_ARN, and PIPELINE (its name, a dimension of the metrics).
 
 Lambda loads this module in its init phase, with a whole processor and before an alert waits. So the client of
 SNS is made there. Making it asks nobody anything; the topic is reached by the first batch, where a failure is
@@ -9,13 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from txnpipe.functions.alerts import parse_alert
 from txnpipe.functions.log import write_line
+from txnpipe.functions.metrics import NOTIFIER, PIPELINE, REFUSED
 from txnpipe.functions.notifier.message import batch_entry
 from txnpipe.functions.notifier.publish import publish
-from txnpipe.functions.records import StreamRecord, read_batch
+from txnpipe.functions.records import StreamRecord, age_ms, read_batch
 from txnpipe.transactions import InvalidTransaction
 
 Failures = dict[str, list[dict[str, str]]]
@@ -33,11 +37,12 @@ _warm: list[Any] = []
 
 def handler(event: Mapping[str, Any], context: Context) -> Failures:
     """Publishes the alerts of one batch; reports the record to resume at where that was not possible."""
-    return notify(event, _warm[0], os.environ["TOPIC_ARN"], context.aws_request_id)
+    topic_arn, pipeline = os.environ["TOPIC_ARN"], os.environ["PIPELINE"]
+    return notify(event, _warm[0], topic_arn, context.aws_request_id, pipeline)
 
 
-def notify(event: Mapping[str, Any], client: Any, topic_arn: str, request_id: str) -> Failures:
-    """What the handler does, with the client and the topic given. Raises what boto3 raises."""
+def notify(event: Mapping[str, Any], client: Any, topic_arn: str, request_id: str, pipeline: str) -> Failures:
+    """What the handler does, with the client and the names given. Raises what boto3 raises."""
     batch = read_batch(event)
     entries: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -58,6 +63,8 @@ def notify(event: Mapping[str, Any], client: Any, topic_arn: str, request_id: st
     by_number = {record.sequence_number: record for record in batch.records}
     for number, cause in published.refused.items():
         _warn("alert refused by the topic, given up", by_number[number], request_id, error=cause)
+    now = datetime.now(UTC)
+    age = age_ms(batch.records, now.replace(tzinfo=None))
     write_line(
         "ERROR" if published.resume_at else "INFO",
         "alerts not all published, the rest will be retried" if published.resume_at else "alerts published",
@@ -71,7 +78,18 @@ def notify(event: Mapping[str, Any], client: Any, topic_arn: str, request_id: st
         duplicates=len(batch.records) - invalid - len(entries),
         invalid=invalid,
         refused=len(published.refused),
+        iterator_age_ms=age,
         **({"resume_at": published.resume_at, "error": published.error} if published.resume_at else {}),
+        **NOTIFIER.document(
+            round(now.timestamp() * 1000),
+            {PIPELINE: pipeline},
+            {
+                "Published": len(published.delivered),
+                REFUSED: len(published.refused),
+                "Invalid": invalid,
+                "NotifierIteratorAge": age,
+            },
+        ),
     )
     failed = [{"itemIdentifier": published.resume_at}] if published.resume_at else []
     return {"batchItemFailures": failed}
