@@ -106,6 +106,11 @@ class Names:
         return self._prefixed("transaction-endpoint")
 
     @property
+    def alarms(self) -> str:
+        """What the names of the CloudWatch alarms begin with, a hyphen after it."""
+        return f"txnpipe-{self.pipeline}"
+
+    @property
     def loader_secret(self) -> str:
         """Secrets Manager secret with the loader's own database user."""
         return f"txnpipe/{self.pipeline}/loader"

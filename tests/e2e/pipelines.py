@@ -16,6 +16,13 @@ from tests.e2e.conftest import Cloud
 
 T = TypeVar("T")
 
+RESOURCES = 28
+"""Of a pipeline with the default settings."""
+SHARED = 2
+"""Of these, what a VPC has once for all its pipelines: an endpoint, and a gateway that nobody asked for."""
+INSIDE = 3
+"""Of these, what goes with another one: schema and user with the warehouse, code with the bucket."""
+
 
 class Pipeline:
     """A pipeline by name. It exists once `setup` has run."""

@@ -20,7 +20,7 @@ import pytest
 
 from tests.directories import make_directory
 from tests.e2e.conftest import Cloud
-from tests.e2e.pipelines import Pipeline, eventually, wait_for_steps
+from tests.e2e.pipelines import RESOURCES, Pipeline, eventually, wait_for_steps
 from txnpipe.errors import ExitCode
 from txnpipe.local import client as local_client
 
@@ -161,7 +161,7 @@ def test_a_stop_in_order_is_respected(victim: Pipeline) -> None:
     for name in ("AWS_ENDPOINT_URL", "PGPORT"):
         assert after[name] != before[name]
     victim.prove(8000)
-    assert victim.run("plan", environment=FOUR_SHARDS)["counts"] == {"unchanged": 27}
+    assert victim.run("plan", environment=FOUR_SHARDS)["counts"] == {"unchanged": RESOURCES}
 
 
 @contextmanager
@@ -180,7 +180,7 @@ def test_setup_that_changes_the_pipeline(victim: Pipeline, sending: subprocess.P
 
     victim.run("setup", environment=changed)
 
-    assert victim.run("plan", environment=changed)["counts"] == {"unchanged": 27}
+    assert victim.run("plan", environment=changed)["counts"] == {"unchanged": RESOURCES}
     assert finish(sending)["all_acknowledged"]
     victim.prove(COUNT)
 
@@ -199,7 +199,7 @@ def test_setup_of_a_new_pipeline_again_and_again(own_cloud: Cloud) -> None:
 
     fresh.run("setup")
 
-    assert fresh.run("plan")["counts"] == {"unchanged": 27}
+    assert fresh.run("plan")["counts"] == {"unchanged": RESOURCES}
     mappings = own_cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert len([each for each in mappings if ":fresh-" in each["FunctionArn"]]) == 3
     fresh.run("send", "--count", "2000")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import REGION, Cloud
-from tests.e2e.pipelines import wait_for_steps
+from tests.e2e.pipelines import RESOURCES, SHARED, wait_for_steps
 from txnpipe.deploy.lock import SetupLock
 from txnpipe.local.part import ACCOUNT
 
@@ -41,10 +41,8 @@ def made(cloud: Cloud) -> Iterator[dict[str, Any]]:
 def test_setup_makes_everything_and_says_where_it_is(made: dict[str, Any]) -> None:
     assert {change["action"] for change in made["changes"]} == {"create"}
     # Another pipeline of this VPC may have made the endpoint that all of them share.
-    assert (
-        len([change for change in made["changes"] if change["kind"] not in {"vpc endpoint", "s3 gateway"}])
-        == 25
-    )
+    kinds = [change["kind"] for change in made["changes"]]
+    assert len([kind for kind in kinds if kind not in {"vpc endpoint", "s3 gateway"}]) == RESOURCES - SHARED
     assert made["stream"] == f"{PIPELINE}-TransactionStream"
     assert made["warehouse"]["host"] == "127.0.0.1"
 
@@ -52,13 +50,13 @@ def test_setup_makes_everything_and_says_where_it_is(made: dict[str, Any]) -> No
 def test_afterwards_a_plan_is_empty_and_a_second_setup_changes_nothing(
     cloud: Cloud, made: dict[str, Any]
 ) -> None:
-    assert run_json(cloud, "plan", "--exit-code")["counts"] == {"unchanged": 27}
+    assert run_json(cloud, "plan", "--exit-code")["counts"] == {"unchanged": RESOURCES}
     assert run_json(cloud, "setup")["changes"] == []
 
 
 def test_status_shows_every_resource_ready(cloud: Cloud, made: dict[str, Any]) -> None:
     status = run_json(cloud, "status")
-    assert len(status["resources"]) == 27
+    assert len(status["resources"]) == RESOURCES
     assert [item for item in status["resources"] if not item["ready"] or item["problem"]] == []
     states = {(item["kind"], item["name"]): item for item in status["resources"]}
     assert states["analytics app", f"{PIPELINE}-TransactionAnalytics"]["status"] == "RUNNING"
@@ -83,9 +81,9 @@ def test_a_changed_setting_is_planned_field_by_field_and_applied(
         ("stream", "retention_hours", 24, 48),
     }
     run_json(cloud, "setup", "--config", str(file))
-    assert run_json(cloud, "plan", "--config", str(file))["counts"] == {"unchanged": 27}
+    assert run_json(cloud, "plan", "--config", str(file))["counts"] == {"unchanged": RESOURCES}
     run_json(cloud, "setup")
-    assert run_json(cloud, "plan")["counts"] == {"unchanged": 27}
+    assert run_json(cloud, "plan")["counts"] == {"unchanged": RESOURCES}
 
 
 def test_setup_does_not_undo_what_scale_did(cloud: Cloud, made: dict[str, Any]) -> None:
@@ -146,7 +144,7 @@ def test_a_setup_interrupted_and_then_killed_is_finished_by_the_same_command(clo
         again = cloud.run("setup", "--pipeline", pipeline, "--json")
         assert again.returncode == 0, again.stderr
         planned = json.loads(cloud.run("plan", "--pipeline", pipeline, "--json").stdout)
-        assert planned["counts"] == {"unchanged": 27}
+        assert planned["counts"] == {"unchanged": RESOURCES}
         mappings = cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
         assert len([item for item in mappings if f":{pipeline}-" in item["FunctionArn"]]) == 3
     finally:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from tests.e2e.conftest import REGION, Cloud
-from tests.e2e.pipelines import Pipeline, wait_for_steps
+from tests.e2e.pipelines import INSIDE, RESOURCES, SHARED, Pipeline, wait_for_steps
 from txnpipe.local.part import ACCOUNT
 from txnpipe.target import STAND_IN_CONNECTOR
 
@@ -35,7 +35,7 @@ def test_a_killed_teardown_is_finished_by_the_same_command_but_not_under_a_wrong
     assert cloud.run("setup", "--pipeline", PIPELINE).returncode == 0
     assert cloud.run("teardown", "--pipeline", PIPELINE, "--confirm", "other").returncode == 9
     planned = json.loads(cloud.run("plan", "--pipeline", PIPELINE, "--json").stdout)
-    assert planned["counts"] == {"unchanged": 27}
+    assert planned["counts"] == {"unchanged": RESOURCES}
 
     process = subprocess.Popen(
         [sys.executable, "-m", "txnpipe", "teardown", "--pipeline", PIPELINE],
@@ -111,14 +111,14 @@ def test_on_aws_without_a_terminal_setup_needs_yes_and_teardown_the_name(cloud: 
     refused = run("teardown")
     assert refused.returncode == 9
     assert "--confirm account" in refused.stderr
-    assert json.loads(run("plan", "--json").stdout)["counts"] == {"unchanged": 27}
+    assert json.loads(run("plan", "--json").stdout)["counts"] == {"unchanged": RESOURCES}
     removed = run("teardown", "--confirm", "account", "--json")
     assert removed.returncode == 0, removed.stderr
     document = json.loads(removed.stdout)
     assert document["leftovers"] == []
     # Another pipeline of this VPC may have the endpoint that all of them share.
     kinds = [name.partition("/")[0] for name in document["removed"]]
-    assert len([kind for kind in kinds if kind != "vpc endpoint"]) == 22
+    assert len([kind for kind in kinds if kind != "vpc endpoint"]) == RESOURCES - SHARED - INSIDE
     _nothing_is_left(cloud, "account")
     snapshots = cloud.client("redshift").describe_cluster_snapshots()["Snapshots"]
     final = [item for item in snapshots if item["ClusterIdentifier"] == "account-transaction-warehouse"]

@@ -20,6 +20,7 @@ from txnpipe.deploy.plan import Action, Change, in_parallel
 from txnpipe.deploy.scheduler import run
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.names import TAG_PIPELINE
+from txnpipe.resources.alarms import Alarms
 from txnpipe.resources.resource import Observed, Resource, id_of
 
 SWEEP_TIMEOUT_S = 60.0
@@ -165,7 +166,15 @@ def _is_named(arn: str, graph: Graph) -> bool:
     """Whether a deterministic name accounts for this ARN. So does a final snapshot, kept on purpose."""
     if ":snapshot:" in arn:
         return True
-    return any(_ends_with(arn, name) for name in {resource.name for resource in graph})
+    return any(_ends_with(arn, name) for name in _names(graph))
+
+
+def _names(graph: Graph) -> set[str]:
+    """All deterministic names; one resource stands for many alarms, and none has its name."""
+    names: set[str] = set()
+    for resource in graph:
+        names |= set(resource.alarm_names) if isinstance(resource, Alarms) else {resource.name}
+    return names
 
 
 def _ends_with(arn: str, name: str) -> bool:
