@@ -190,6 +190,13 @@ class LoaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     timeout_seconds: Annotated[
         int, Meta(ge=3, le=900, description="Time-out of the function, at most 900 s (Lambda)")
     ] = 60
+    reserved_concurrency: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)] | None,
+        Meta(
+            description="Executions kept for the function alone, out of the account's pool; null: it shares "
+            "the pool. The loader uses shards x parallelization_factor at most, and 1 for the alerts"
+        ),
+    ] = None
 
 
 class NotifierSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -218,6 +225,13 @@ class NotifierSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeout_seconds: Annotated[
         int, Meta(ge=3, le=900, description="Time-out of the function, at most 900 s (Lambda)")
     ] = 30
+    reserved_concurrency: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)] | None,
+        Meta(
+            description="Executions kept for the function alone, out of the account's pool; null: it shares "
+            "the pool. The notifier uses 1"
+        ),
+    ] = None
 
 
 class FunctionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -279,6 +293,25 @@ class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     subscriptions: Annotated[tuple[SubscriptionSettings, ...], Meta(description="Who gets the alerts")] = ()
 
 
+class AlarmSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """CloudWatch alarms on the functions; the local cloud keeps them, but evaluates nothing."""
+
+    enabled: Annotated[bool, Meta(description="Whether there are any; false removes them")] = True
+    iterator_age_seconds: Annotated[
+        int,
+        Meta(
+            ge=1, le=604_800, description="Raised when a function is so far behind its stream for 3 minutes"
+        ),
+    ] = 300
+    rejects: Annotated[
+        int, Meta(ge=1, description="Raised when so many records are rejected within 5 minutes")
+    ] = 1
+    topic_arn: Annotated[
+        Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+\Z")] | None,
+        Meta(description="SNS topic that is told of raised alarms; null: they show in CloudWatch only"),
+    ] = None
+
+
 class LocalSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The local cloud."""
 
@@ -314,5 +347,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     notifier: NotifierSettings = NotifierSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     topic: TopicSettings = TopicSettings()
+    alarms: AlarmSettings = AlarmSettings()
     local: LocalSettings = LocalSettings()
     aws: AwsSettings = AwsSettings()

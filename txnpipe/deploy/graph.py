@@ -13,6 +13,7 @@ from txnpipe.config import Settings
 from txnpipe.deploy.artifacts import Artifacts
 from txnpipe.names import Names
 from txnpipe.resources import policies
+from txnpipe.resources.alarms import Alarms
 from txnpipe.resources.analytics_app import AnalyticsApp, refuse_sql_runtime
 from txnpipe.resources.analytics_code import AnalyticsCode
 from txnpipe.resources.bucket import Bucket
@@ -79,6 +80,7 @@ def assemble(
         bucket,
         *(parts := _parts(cloud, bucket, zips)).everything,
         *_functions(cloud, parts, zips, bucket),
+        Alarms(cloud, names.alarms),
     ]
     return graph_of(cloud, resources, id_of(bucket))
 
@@ -180,6 +182,7 @@ def _functions(cloud: Cloud, parts: _Parts, zips: Artifacts, bucket: Bucket) -> 
         artifact=zips.loader,
         environment=partial(_loader_environment, cloud, parts.secret),
         placement=partial(placement, cloud, parts.loader_group),
+        reserved_concurrency=settings.loader.reserved_concurrency,
     )
     notifier = Function(
         cloud,
@@ -190,9 +193,10 @@ def _functions(cloud: Cloud, parts: _Parts, zips: Artifacts, bucket: Bucket) -> 
         memory_mb=settings.notifier.memory_mb,
         timeout_seconds=settings.notifier.timeout_seconds,
         artifact=zips.notifier,
-        environment=lambda: {"TOPIC_ARN": names.topic_arn},
+        environment=lambda: {"PIPELINE": names.pipeline, "TOPIC_ARN": names.topic_arn},
         # Outside the VPC: it talks to SNS only, and there is no way to SNS from inside without an endpoint.
         placement=lambda: ((), ()),
+        reserved_concurrency=settings.notifier.reserved_concurrency,
     )
     return [
         *(loader_logs, notifier_logs, loader, notifier),
@@ -235,6 +239,7 @@ def _load(cloud: Cloud, stream: Stream, loader: Function, user: DatabaseUser, bu
 def _loader_environment(cloud: Cloud, secret: LoaderSecret) -> dict[str, Any]:
     found, where = secret.describe(), endpoint(cloud)
     return {
+        "PIPELINE": cloud.names.pipeline,
         "WAREHOUSE_SECRET_ARN": found["ARN"] if found else KNOWN_AFTER_APPLY,
         "WAREHOUSE_HOST": where[0] if where else KNOWN_AFTER_APPLY,
         "WAREHOUSE_PORT": str(where[1]) if where else KNOWN_AFTER_APPLY,

@@ -1,6 +1,12 @@
 """Lambda functions: the loader and the notifier.
 
 Code is compared by SHA-256, so an unchanged zip is never uploaded again.
+
+Logs are in the format JSON: what Lambda itself says of an invocation, and of an exception that nobody caught,
+is then an object as the functions' own lines are, and one filter ({ $.level = "ERROR" }) finds both. Lines
+that are JSON already are passed on as they are, so that CloudWatch finds the metrics in them
+(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html: "Lambda doesn't
+double-encode any logs that are already JSON encoded").
 """
 
 from __future__ import annotations
@@ -13,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.resources.difference import Difference
+from txnpipe.resources.function_failures import fix_of
 from txnpipe.resources.new_roles import once_role_is_known
+from txnpipe.resources.policies import function_log_group
 from txnpipe.resources.refusals import coded, once_accepted
-from txnpipe.resources.resource import Cloud, Observed, wait_gone, wait_ready
+from txnpipe.resources.resource import CONTINUES, Cloud, Observed, wait_gone, wait_ready
 
 if TYPE_CHECKING:
     from txnpipe.packaging.artifact import Artifact
@@ -23,11 +31,19 @@ if TYPE_CHECKING:
 READY_TIMEOUT_S = 600.0
 MAXIMUM_ZIP_BYTES = 50 * 1024 * 1024
 """A zip sent with the request (Lambda quotas)."""
+_CODE_FIELDS = {"code_sha256", "architecture"}
+_FAILED = {"Failed": CONTINUES, "update Failed": CONTINUES}
+"""Statuses that need somebody; `fix_of` knows more."""
+_POOL = "UnreservedConcurrentExecution"
+"""In the refusal of a reservation that leaves the account's other functions too little."""
 
 
 @dataclass(frozen=True)
 class FunctionState:
-    """What a plan compares. `code_sha256` is hexadecimal."""
+    """What a plan compares. `code_sha256` is hexadecimal; `logging` is Lambda's LoggingConfig.
+
+    `reserved_concurrency` None: the function shares the account's pool with all others.
+    """
 
     code_sha256: str
     handler: str
@@ -39,6 +55,8 @@ class FunctionState:
     environment: Mapping[str, Any]
     subnets: Any
     security_groups: Any
+    logging: Mapping[str, Any]
+    reserved_concurrency: int | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,7 @@ class Function:
     artifact: Callable[[], Artifact]
     environment: Callable[[], Mapping[str, Any]]
     placement: Callable[[], tuple[Any, Any]]
+    reserved_concurrency: int | None = None
     kind: str = "function"
     inside: str | None = None
 
@@ -77,6 +96,14 @@ class Function:
             environment=self.environment(),
             subnets=subnets,
             security_groups=groups,
+            logging={
+                "LogFormat": "JSON",
+                # The lines with the metrics are of the level INFO: a higher one here would drop them.
+                "ApplicationLogLevel": "INFO",
+                "SystemLogLevel": "INFO",
+                "LogGroup": function_log_group(self.name),
+            },
+            reserved_concurrency=self.reserved_concurrency,
         )
 
     def read(self) -> Observed[FunctionState] | None:
@@ -100,15 +127,20 @@ class Function:
             environment=configuration.get("Environment", {}).get("Variables", {}),
             subnets=tuple(sorted(vpc.get("SubnetIds", []))),
             security_groups=tuple(sorted(vpc.get("SecurityGroupIds", []))),
+            logging=configuration.get("LoggingConfig", {}),
+            reserved_concurrency=found.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
         )
         status = configuration.get("State", "Active")
         changing = configuration.get("LastUpdateStatus", "Successful")
+        about = "StateReason"
         if status == "Active" and changing != "Successful":
-            status = f"update {changing}"
-        reason = configuration.get("StateReason") or configuration.get("LastUpdateStatusReason")
+            status, about = f"update {changing}", "LastUpdateStatusReason"
+        reason, code = configuration.get(about) or "", configuration.get(f"{about}Code") or ""
         # Inactive: idle for weeks; the next invocation wakes it up. A failed update may be made again.
         ready = status in {"Active", "Inactive", "update Failed"}
-        facts = {"runtime": state.runtime, "reason": reason}
+        facts = {"runtime": state.runtime, "reason": f"{code}: {reason}" if code else reason}
+        if status in _FAILED:
+            facts["fix"] = fix_of(code, self.name, made=status != "Failed")
         return Observed(state, status, ready=ready, leaving=status == "Deleting", facts=facts)
 
     def create(self, desired: FunctionState) -> None:
@@ -128,25 +160,69 @@ class Function:
                 )
 
         once_role_is_known(self.cloud, self, call)
+        if desired.reserved_concurrency is not None:
+            self.settle()
+            self._reserve(desired.reserved_concurrency)
 
     def update(self, desired: FunctionState, differences: tuple[Difference, ...]) -> None:
         """See Resource. Lambda accepts no second change while one is in progress."""
         lambda_ = self.cloud.client("lambda")
         fields = {difference.field.split(".", 1)[0] for difference in differences}
-        if fields & {"code_sha256", "architecture"}:
-            lambda_.update_function_code(
-                FunctionName=self.name, ZipFile=self._code(), Architectures=[desired.architecture]
+        if fields & _CODE_FIELDS:
+            code = self._code()
+            self._undisturbed(
+                lambda: lambda_.update_function_code(
+                    FunctionName=self.name, ZipFile=code, Architectures=[desired.architecture]
+                )
             )
             self.settle()
-        if fields - {"code_sha256", "architecture"}:
-            once_role_is_known(
-                self.cloud,
-                self,
-                lambda: lambda_.update_function_configuration(
-                    FunctionName=self.name, **_configuration(desired)
-                ),
+        if fields - _CODE_FIELDS - {"reserved_concurrency"}:
+            self._undisturbed(
+                lambda: once_role_is_known(
+                    self.cloud,
+                    self,
+                    lambda: lambda_.update_function_configuration(
+                        FunctionName=self.name, **_configuration(desired)
+                    ),
+                )
             )
             self.settle()
+        if "reserved_concurrency" in fields:
+            self._reserve(desired.reserved_concurrency)
+
+    def _reserve(self, executions: int | None) -> None:
+        """Takes so many executions out of the account's pool; None gives them back."""
+        lambda_ = self.cloud.client("lambda")
+        if executions is None:
+            self._undisturbed(lambda: lambda_.delete_function_concurrency(FunctionName=self.name))
+            return
+        try:
+            self._undisturbed(
+                lambda: lambda_.put_function_concurrency(
+                    FunctionName=self.name, ReservedConcurrentExecutions=executions
+                )
+            )
+        except lambda_.exceptions.InvalidParameterValueException as error:
+            if _POOL not in str(error):
+                raise
+            raise TxnpipeError(
+                f"The account cannot reserve {executions} concurrent executions for {self.name}: "
+                f"{error.response['Error']['Message']}",
+                "Set reserved_concurrency of the function lower or to null, or ask for more (Service Quotas, "
+                "Lambda, Concurrent executions): a new account may have 10, and some must stay unreserved.",
+                ExitCode.LIMIT,
+            ) from error
+
+    def _undisturbed(self, call: Callable[[], Any]) -> None:
+        """Makes a change once the one before is through, whoever made that."""
+        once_accepted(
+            self.cloud,
+            self,
+            call,
+            coded("ResourceConflictException"),
+            what=f"the function {self.name} to finish its last change",
+            timeout_s=READY_TIMEOUT_S,
+        )
 
     def _code(self) -> bytes:
         content: bytes = self.artifact().content
@@ -160,21 +236,13 @@ class Function:
 
     def settle(self) -> None:
         """See Resource."""
-        fix = "Look at the reason, remove the function or its cause, then run the same command again."
-        wait_ready(self.cloud, self, READY_TIMEOUT_S, broken={"Failed": fix, "update Failed": fix})
+        wait_ready(self.cloud, self, READY_TIMEOUT_S, broken=_FAILED)
 
     def delete(self) -> None:
         """See Resource."""
         lambda_ = self.cloud.client("lambda")
         try:
-            once_accepted(
-                self.cloud,
-                self,
-                lambda: lambda_.delete_function(FunctionName=self.name),
-                coded("ResourceConflictException"),
-                what=f"the function {self.name} to finish its last change",
-                timeout_s=READY_TIMEOUT_S,
-            )
+            self._undisturbed(lambda: lambda_.delete_function(FunctionName=self.name))
         except lambda_.exceptions.ResourceNotFoundException:
             return
         wait_gone(self.cloud, self, READY_TIMEOUT_S)
@@ -192,4 +260,5 @@ def _configuration(desired: FunctionState) -> dict[str, Any]:
             "SubnetIds": list(desired.subnets),
             "SecurityGroupIds": list(desired.security_groups),
         },
+        "LoggingConfig": dict(desired.logging),
     }

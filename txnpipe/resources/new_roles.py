@@ -23,6 +23,8 @@ _SENTENCES = (
     "execution role does not have permissions",
     "ensure the role can perform",
     "createnetworkinterface",
+    # Lambda encrypts the environment with a grant to the role, and KMS does not know the role either.
+    "kms key is invalid for creategrant",
     "kinesis analytics service doesn't have sufficient privileges",
     "please check the role provided or validity of s3 location",
 )

@@ -220,7 +220,8 @@ def wait_ready(
 ) -> Observed[S]:
     """Waits until a resource is ready, and returns what was read then.
 
-    `broken` maps statuses that will never become ready to what to do about them (a sentence).
+    `broken` maps statuses that will never become ready to what to do about them (a sentence). Where `read`
+    knows better, it says so in facts["fix"], as it gives the cause in facts["reason"].
     """
 
     def probe() -> Observed[S] | None:
@@ -231,7 +232,7 @@ def wait_ready(
             raise TxnpipeError(
                 f"The {resource.kind} {resource.name} is {observed.status}"
                 + (f": {observed.facts['reason']}" if observed.facts.get("reason") else "."),
-                broken[observed.status],
+                observed.facts.get("fix") or broken[observed.status],
                 ExitCode.SERVICE,
             )
         return observed if observed.ready and not observed.leaving else None

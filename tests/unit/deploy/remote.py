@@ -33,7 +33,7 @@ from txnpipe.names import Names
 from txnpipe.resources.resource import Waiter
 
 MOTO_SERVICES: tuple[Any, ...] = (
-    *("ec2", "iam", "kinesis", "lambda", "logs", "redshift", "s3", "secretsmanager", "sns", "sqs"),
+    *("cloudwatch", "ec2", "iam", "kinesis", "lambda", "logs", "redshift", "s3", "secretsmanager", "sns", "sqs"),
 )
 __all__ = ["Killed", "Recorder", "Remote"]
 

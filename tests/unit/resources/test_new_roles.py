@@ -16,6 +16,8 @@ NEW_ROLE = [
     "The role defined for the function cannot be assumed by Lambda.",
     "The provided execution role does not have permissions to call CreateNetworkInterface on EC2",
     "Cannot access stream. Please ensure the role can perform the GetRecords, GetShardIterator actions.",
+    "Lambda was unable to configure access to your environment variables because the KMS key is invalid for "
+    "CreateGrant. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a valid principal",
     "The function execution role does not have permissions to call DescribeStream on KINESIS",
 ]
 
@@ -95,6 +97,10 @@ def test_but_not_for_more_than_five_minutes() -> None:
     "error",
     [
         refusal("Unzipped size must be smaller than 262144000 bytes"),
+        refusal(
+            "Lambda was unable to configure your environment variables because the environment variables you "
+            "have provided contains reserved keys that are currently not supported for modification."
+        ),
         refusal(NEW_ROLE[0], code="ServiceException"),
         ValueError("a defect"),
     ],

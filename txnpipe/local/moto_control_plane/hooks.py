@@ -42,6 +42,7 @@ def install(gate: Gate) -> None:
     _deliver_to_web_endpoints_later()
     _sign_with_one_key()
     _take_architectures_with_code()
+    keep_logging_config()
 
 
 def know_regions_at_once() -> None:
@@ -204,6 +205,37 @@ def _sign_with_one_key() -> None:
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     replace(Subscription, "private_key", lambda _self: one_key())
+
+
+def keep_logging_config() -> None:
+    """moto passes over the LoggingConfig of a function. Lambda's default is plain text."""
+    from moto.awslambda.models import LambdaFunction
+
+    made, changed = LambdaFunction.__init__, LambdaFunction.update_configuration
+    described = LambdaFunction.get_configuration
+
+    def init(self: Any, account_id: str, spec: dict[str, Any], *arguments: Any, **named: Any) -> None:
+        made(self, account_id, spec, *arguments, **named)
+        self.logging_config = spec.get("LoggingConfig", {})
+
+    def update(self: Any, updates: dict[str, Any]) -> dict[str, Any]:
+        self.logging_config = logging_of(self) | updates.get("LoggingConfig", {})
+        answer: dict[str, Any] = changed(self, updates)
+        return answer
+
+    def get(self: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = described(self, *arguments, **named)
+        return answer | {"LoggingConfig": logging_of(self)}
+
+    replace(LambdaFunction, "__init__", init)
+    replace(LambdaFunction, "update_configuration", update)
+    replace(LambdaFunction, "get_configuration", get)
+
+
+def logging_of(function: Any) -> dict[str, str]:
+    """The LoggingConfig of moto's function; a saved one may come from before `keep_logging_config`."""
+    defaults = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{function.function_name}"}
+    return defaults | getattr(function, "logging_config", {})
 
 
 def _take_architectures_with_code() -> None:
