@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -200,6 +201,35 @@ def handler(event, context):
     assert "Init Duration" in lines[5]
     assert runtime.log.splitlines()[-6:] == lines
     assert "Init Duration" not in runtime.run(source).log_tail.decode()
+
+
+def test_with_the_log_format_json_every_line_is_an_object(runtime: Runtime) -> None:
+    source = """
+def handler(event, context):
+    print('{"own": "line"}')
+    if event: raise ValueError("no such thing")
+"""
+    good = runtime.run(source, log_format="JSON")
+    start, own, report = (json.loads(line) for line in good.log_tail.decode().splitlines())
+    assert start["type"] == "platform.start"
+    assert start["record"] == {"requestId": good.request_id, "version": "$LATEST"}
+    assert own == {"own": "line"}
+    assert (report["type"], report["record"]["status"]) == ("platform.report", "success")
+    assert report["record"]["requestId"] == good.request_id
+    assert report["record"]["metrics"]["initDurationMs"] > 0
+
+    bad = runtime.run(source, True, log_format="JSON")
+    _, _, error, report = (json.loads(line) for line in bad.log_tail.decode().splitlines())
+    assert (error["level"], error["errorType"]) == ("ERROR", "ValueError")
+    assert (report["record"]["status"], report["record"]["errorType"]) == ("error", "ValueError")
+    assert "initDurationMs" not in report["record"]["metrics"]
+
+
+def test_with_the_log_format_json_a_timeout_is_told_by_the_report(runtime: Runtime) -> None:
+    source = "import time\ndef handler(event, context): time.sleep(60)"
+    result = runtime.run(source, log_format="JSON", timeout_s=1)
+    report = json.loads(result.log_tail.decode().splitlines()[-1])
+    assert (report["record"]["status"], report["record"]["errorType"]) == ("timeout", "Sandbox.Timedout")
 
 
 def test_a_function_that_prints_more_than_a_pipe_holds_does_not_hang(runtime: Runtime) -> None:

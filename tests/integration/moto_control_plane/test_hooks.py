@@ -282,3 +282,41 @@ def test_new_code_brings_its_architecture() -> None:
         "dry": ["x86_64"],
         "said": ["arm64"],
     }
+
+
+def test_a_function_keeps_its_logging_configuration() -> None:
+    from moto.awslambda.models import LambdaFunction
+
+    assert parameters(LambdaFunction.__init__) == ["self", "account_id", "spec", "region", "version"]
+    assert parameters(LambdaFunction.update_configuration) == ["self", "config_updates"]
+    assert parameters(LambdaFunction.get_configuration) == ["self", "on_create"]
+    shown = run(
+        """
+        import base64, copy, io, zipfile
+        from moto.awslambda.models import lambda_backends
+        from moto.iam.models import iam_backends
+
+        role = iam_backends[ACCOUNT]["aws"].create_role("r", "{}", "/", None, "", [], 3600)
+        content = io.BytesIO()
+        zipfile.ZipFile(content, "w").close()
+        backend = lambda_backends[ACCOUNT]["us-east-1"]
+
+        def made(name, **fields):
+            spec = {
+                "FunctionName": name, "Runtime": "python3.13", "Role": role.arn, "Handler": "app.handler",
+                "Code": {"ZipFile": base64.b64encode(content.getvalue()).decode()}, **fields,
+            }
+            return backend.create_function(spec)
+
+        plain, structured = made("plain"), made("structured", LoggingConfig={"LogFormat": "JSON"})
+        old = copy.copy(plain)
+        del old.logging_config
+        shown = [each.get_configuration()["LoggingConfig"] for each in (plain, structured, old)]
+        structured.update_configuration({"LoggingConfig": {"ApplicationLogLevel": "WARN"}})
+        shown.append(structured.get_code()["Configuration"]["LoggingConfig"])
+        show(shown=shown)
+        """
+    )
+    text = {"LogFormat": "Text", "LogGroup": "/aws/lambda/plain"}
+    structured = {"LogFormat": "JSON", "LogGroup": "/aws/lambda/structured"}
+    assert shown == {"shown": [text, structured, text, structured | {"ApplicationLogLevel": "WARN"}]}

@@ -195,6 +195,45 @@ plane.stop()
     assert shown == {"files": 1, "same": True, "row_is_small": True, "left": 0}
 
 
+def test_alarms_and_their_tags_survive_a_restart_and_a_deleted_one_stays_away(tmp_path: Path) -> None:
+    made = """
+from moto.cloudwatch.models import cloudwatch_backends
+plane.start()
+def alarms():
+    return cloudwatch_backends[ACCOUNT]["us-east-1"]
+def put(name):
+    alarms().put_metric_alarm(
+        name, "N", "M", "GreaterThanThreshold", 1, 60, 1.0, "Sum", "", [{"Name": "D", "Value": "v"}], [],
+        tags=[{"Key": "k", "Value": name}],
+    )
+"""
+    run(
+        made
+        + """
+with plane.changing():
+    put("kept")
+    put("gone")
+with plane.changing():
+    alarms().delete_alarms(["gone"])
+show()
+import os
+os._exit(0)
+""",
+        str(tmp_path),
+    )
+    shown = run(
+        made
+        + """
+kept = alarms().alarms["kept"]
+show(names=list(alarms().alarms), threshold=kept.threshold, dimensions=[d.value for d in kept.dimensions],
+     tags=alarms().list_tags_for_resource(kept.alarm_arn))
+plane.stop()
+""",
+        str(tmp_path),
+    )
+    assert shown == {"names": ["kept"], "threshold": 1.0, "dimensions": ["v"], "tags": {"k": "kept"}}
+
+
 def test_memories_end_somewhere(tmp_path: Path) -> None:
     shown = run(
         ROWS

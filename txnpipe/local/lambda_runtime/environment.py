@@ -52,4 +52,7 @@ def worker_environment(
         "LAMBDA_TASK_ROOT": str(task_root),
         "TMPDIR": str(tmp),
     }
+    if spec.log_format == "JSON":
+        # The runtime formats logging and uncaught exceptions by them.
+        reserved |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": spec.log_level}
     return defaults | dict(spec.environment) | reserved

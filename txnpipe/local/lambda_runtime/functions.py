@@ -31,6 +31,9 @@ class FunctionSpec:
     environment: tuple[tuple[str, str], ...]
     role: str
     layers: tuple[str, ...] = ()
+    log_format: str = "Text"
+    log_level: str = "INFO"
+    """LoggingConfig's LogFormat ("Text", "JSON") and ApplicationLogLevel."""
     reserved_concurrency: int | None = field(default=None, compare=False)
     code: bytes = field(default=b"", compare=False, repr=False)
 
@@ -66,6 +69,7 @@ def function_arn(name_or_arn: str, region: str) -> str:
 def spec_of(function: Any) -> FunctionSpec:
     """The spec of moto's LambdaFunction."""
     reserved = function.reserved_concurrency
+    logging = getattr(function, "logging_config", {})
     published = ":" in str(function.function_arn).split(":function:")[-1]
     return FunctionSpec(
         arn=function.function_arn,
@@ -80,6 +84,8 @@ def spec_of(function: Any) -> FunctionSpec:
         environment=tuple(sorted((function.environment_vars or {}).items())),
         role=function.role,
         layers=tuple(layer["Arn"] for layer in function.layers),
+        log_format=logging.get("LogFormat", "Text"),
+        log_level=logging.get("ApplicationLogLevel", "INFO"),
         reserved_concurrency=None if reserved is None else int(reserved),
         code=function.code_bytes if function.package_type == "Zip" else b"",
     )

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from txnpipe.local.lambda_runtime import results
+from txnpipe.local.lambda_runtime import results, system_log
 from txnpipe.local.lambda_runtime.functions import FunctionSpec
 from txnpipe.local.lambda_runtime.logs import OutputPump, WorkerOutput
 from txnpipe.local.lambda_runtime.results import InvokeResult, Kind
@@ -140,7 +140,7 @@ class Worker:
         spec = self.spec
         with self._changed:
             cold = not self._was_ready
-            self._output.begin(f"START RequestId: {request_id} Version: {spec.version}")
+            self._output.begin(system_log.begin(spec, request_id))
             # The deadline is set when the runtime takes the event: loading the function has its own bound.
             self._taken_at, self._outcome = None, None
             self._invocation = Invocation(request_id, spec.arn, 0, payload)
@@ -187,18 +187,11 @@ class Worker:
     def _report(self, request_id: str, kind: Kind, body: bytes, duration_s: float, cold: bool) -> None:
         if self._pipe is not None:
             self._pump.drain(self._pipe)
-        if kind in ("timeout", "crash"):
-            self._output.add(body.decode())
-        milliseconds = duration_s * 1000
-        line = (
-            f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
-            f"Billed Duration: {int(milliseconds) + 1} ms\tMemory Size: {self.spec.memory_mb} MB\t"
-            f"Max Memory Used: {peak_memory_mb(self.pid)} MB\t"
-        )
-        if cold and self._ready_at is not None:
-            line += f"Init Duration: {(self._ready_at - self._started_at) * 1000:.2f} ms\t"
-        self._output.add(f"END RequestId: {request_id}")
-        self._output.add(line)
+        loaded = cold and self._ready_at is not None
+        init_ms = ((self._ready_at or 0.0) - self._started_at) * 1000 if loaded else None
+        usage = system_log.Usage(duration_s * 1000, peak_memory_mb(self.pid), init_ms)
+        for line in system_log.end(self.spec, request_id, kind, body, usage):
+            self._output.add(line)
 
     def next(self) -> Invocation | None:
         """Runtime API: see runtime_api.Runtime."""

@@ -65,3 +65,9 @@ def test_nothing_of_the_daemons_environment_is_there(monkeypatch: pytest.MonkeyP
 def test_the_users_own_aws_configuration_is_out_of_reach() -> None:
     found = environment()
     assert found["AWS_CONFIG_FILE"] == found["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
+
+
+def test_a_log_format_is_told_to_the_runtime_unless_it_is_the_default() -> None:
+    found = environment(log_format="JSON", log_level="WARN")
+    assert (found["AWS_LAMBDA_LOG_FORMAT"], found["AWS_LAMBDA_LOG_LEVEL"]) == ("JSON", "WARN")
+    assert environment().keys().isdisjoint({"AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL"})

@@ -93,7 +93,11 @@ def error_json(error: BaseException, request_id: str) -> bytes:
         "requestId": request_id,
         "stackTrace": traceback.format_list(frames),
     }
-    sys.stdout.write(f"[ERROR] {body['errorType']}: {error}\n" + "".join(traceback.format_list(frames)))
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON":
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        sys.stdout.write(json.dumps({"timestamp": now, "level": "ERROR", **body}) + "\n")
+    else:
+        sys.stdout.write(f"[ERROR] {body['errorType']}: {error}\n" + "".join(traceback.format_list(frames)))
     return json.dumps(body).encode()
 
 
