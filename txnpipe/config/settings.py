@@ -194,7 +194,7 @@ class LoaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Annotated[int, Meta(ge=1, le=10_000)] | None,
         Meta(
             description="Executions kept for the function alone, out of the account's pool; null: it shares "
-            "the pool. The loader uses shards x parallelization_factor at most, and 1 for the alerts"
+            "the pool. The loader uses (shards + 1 of the alerts) x parallelization_factor at most"
         ),
     ] = None
 
@@ -229,7 +229,7 @@ class NotifierSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Annotated[int, Meta(ge=1, le=10_000)] | None,
         Meta(
             description="Executions kept for the function alone, out of the account's pool; null: it shares "
-            "the pool. The notifier uses 1"
+            "the pool. The notifier uses 1 at most"
         ),
     ] = None
 

@@ -4,9 +4,9 @@ Code is compared by SHA-256, so an unchanged zip is never uploaded again.
 
 Logs are in the format JSON: what Lambda itself says of an invocation, and of an exception that nobody caught,
 is then an object as the functions' own lines are, and one filter ({ $.level = "ERROR" }) finds both. Lines
-that are JSON already are passed on as they are, so that CloudWatch finds the metrics in them
-(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html: "Lambda doesn't
-double-encode any logs that are already JSON encoded").
+that are JSON already are not encoded a second time, so CloudWatch finds the metrics in them
+(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html). The application log
+level is read from their member "level" (.../monitoring-cloudwatchlogs-log-level.html).
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from moto.backends import get_backend
 
+from tests.unit.deploy import moto_gaps
 from tests.unit.deploy.clock import Later, VirtualClock
 from tests.unit.deploy.own_services import OwnServices
 from tests.unit.deploy.places import ACCOUNT, REGION
@@ -33,7 +34,8 @@ from txnpipe.names import Names
 from txnpipe.resources.resource import Waiter
 
 MOTO_SERVICES: tuple[Any, ...] = (
-    *("cloudwatch", "ec2", "iam", "kinesis", "lambda", "logs", "redshift", "s3", "secretsmanager", "sns", "sqs"),
+    *("cloudwatch", "ec2", "iam", "kinesis", "lambda", "logs"),
+    *("redshift", "s3", "secretsmanager", "sns", "sqs"),
 )
 __all__ = ["Killed", "Recorder", "Remote"]
 
@@ -134,6 +136,7 @@ class Remote:
         self.zips = {name: make_zip(name, "1") for name in ("loader", "notifier", "analytics")}
         _current[:] = [self]
         _hooks.clear()
+        self.change_answer("lambda.GetFunction", moto_gaps.show_logging)
         self.target = RecordedTarget(
             name="test",
             region=REGION,

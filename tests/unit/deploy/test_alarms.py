@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.analytics_double import ACCOUNT, REGION
+from tests.unit.deploy.places import ACCOUNT, REGION
 from tests.unit.deploy.remote import Remote, changed_fields, settings_of, tear_down
 from txnpipe.deploy.plan import Action, assess
 from txnpipe.deploy.teardown import sweep, take_inventory
@@ -145,7 +145,7 @@ def test_a_teardown_removes_them_whatever_the_settings_say(remote: Remote, setti
     remote.setup(settings_of(pipeline="default-loader"))
     assert overlooked(remote, settings) == []
     tear_down(remote, settings)
-    assert sweep(remote.graph(settings), clock=remote._clock).empty
+    assert sweep(remote.graph(settings), clock=remote.clock.time).empty
     assert set(alarms(remote)) == {f"txnpipe-default-loader-{name}" for name in NAMES}
 
 
