@@ -70,10 +70,11 @@ class Interfaces:
 
     def _hold(self, call: Call, forward: Forward) -> Any:
         """moto deletes a group that is in use."""
-        if str(call) == "ec2.DeleteSecurityGroup" and call.parameters["GroupId"] == self._group:
-            if self.left():
-                refusal = call.refusal("DependencyViolation", f"{self._group} has a dependent object")
-                return received(None, refusal)
+        deleting = str(call) == "ec2.DeleteSecurityGroup" and call.parameters["GroupId"] == self._group
+        if deleting and self.left():
+            return received(
+                None, call.refusal("DependencyViolation", f"{self._group} has a dependent object")
+            )
         return forward()
 
     def _tell_status(self, parsed: dict[str, Any]) -> None:
