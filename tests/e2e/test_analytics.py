@@ -44,7 +44,7 @@ class Analytics:
     def upload(self, key: str, threshold: int) -> None:
         rules = {"large_amount": RuleSettings(parameters={"threshold": threshold})}
         settings = Settings(analytics=AnalyticsSettings(rules=rules))
-        artifact = build_analytics(settings, NAMES, "us-east-1", STAND_IN_CONNECTOR)
+        artifact = build_analytics(settings, NAMES, "us-east-1", STAND_IN_CONNECTOR.read_bytes())
         self.cloud.client("s3").put_object(Bucket=NAMES.bucket, Key=key, Body=artifact.content)
 
     def create(self, key: str) -> None:

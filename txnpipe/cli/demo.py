@@ -226,7 +226,7 @@ def _tell_sent(run: Invocation, story: _Story, sent: Sent, stage: str, *, ok: bo
 
 
 def _verify(run: Invocation, story: _Story, sent: Sent, stage: str) -> None:
-    from txnpipe.packaging.rules import enabled_rules
+    from txnpipe.packaging.rules import enabled_rules, rules_in_order
     from txnpipe.proof.verify import Sources, verify
     from txnpipe.traffic.runs import RunStore
     from txnpipe.warehouse import open_warehouse
@@ -240,7 +240,7 @@ def _verify(run: Invocation, story: _Story, sent: Sent, stage: str) -> None:
             warehouse=warehouse,
             rules=enabled_rules(run.settings),
             in_order=run.settings.loader.parallelization_factor == 1,
-            rules_in_order=run.settings.analytics.parallelism == 1,
+            rules_in_order=rules_in_order(run.settings),
         )
         proof = verify(sources, sent.manifest, timeout_s=TIMEOUT_S)
     text = _proven(proof)

@@ -43,6 +43,18 @@ def headline(run: Invocation) -> str:
     return f"Pipeline [bold]{names.pipeline}[/bold] on [bold]{target.name}[/bold] ({where}{at})"
 
 
+def warn(run: Invocation) -> None:
+    """Says what the settings ask for that is not what one may expect of it."""
+    from txnpipe.packaging.rules import inexact_rules
+
+    rules = inexact_rules(run.settings)
+    if rules:
+        run.out.warn(
+            f"{' and '.join(rules)} look back at an account's transactions: above parallelism 1 "
+            "(analytics.parallelism, analytics.auto_scaling) neighbours can change places."
+        )
+
+
 def show_plan(say: Callable[[str], None], plan: Plan) -> None:
     """Writes a plan for a person: one line a resource, below it the fields that differ."""
     from rich.markup import escape

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -115,11 +115,15 @@ class Invocation:
         return self.out.json
 
 
-def command(*, needs_target: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def command(
+    *, needs_target: bool = False, sets: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Makes a Typer command of a function that takes an Invocation first.
 
-    needs_target: open the target before the function runs, so that its errors come first.
+    needs_target: open the target before the function runs, so that its errors come first. sets: parameters of
+    the function that override a setting, with its key ({"connector_jar": "analytics.connector_jar"}).
     """
+    own_overrides = dict(sets or {})
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(function, include_extras=True)
@@ -134,6 +138,9 @@ def command(*, needs_target: bool = False) -> Callable[[Callable[..., Any]], Cal
         @functools.wraps(function)
         def wrapper(*, typer_context: typer.Context, **arguments: Any) -> ExitCode | None:
             invocation = _invocation(typer_context, {name: arguments.pop(name) for name in _COMMON})
+            for name, key in own_overrides.items():
+                if arguments[name] is not None:
+                    invocation.overrides[key] = (f"--{name.replace('_', '-')}", arguments[name])
             if needs_target:
                 _ = invocation.settings, invocation.target
             result: ExitCode | None = function(invocation, **arguments)

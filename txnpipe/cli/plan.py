@@ -6,16 +6,18 @@ from typing import Annotated
 
 import typer
 
+from txnpipe.cli.connector import SETS, ConnectorJar
 from txnpipe.cli.frame import Invocation, command
 from txnpipe.errors import ExitCode
 
 
-@command(needs_target=True)
+@command(needs_target=True, sets=SETS)
 def plan(
     run: Invocation,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 when something would change.")
     ] = False,
+    connector_jar: ConnectorJar = None,  # noqa: ARG001 - it is a setting
 ) -> ExitCode:
     """Show what setup would change, field by field. Only reads.
 
@@ -23,13 +25,14 @@ def plan(
 
     txnpipe plan --target aws --exit-code
     """
-    from txnpipe.cli.deployment import headline, pipeline_graph, show_plan
+    from txnpipe.cli.deployment import headline, pipeline_graph, show_plan, warn
     from txnpipe.deploy.plan import make_plan
 
     graph = pipeline_graph(run)
     with run.out.status("Reading what is there …"):
         planned = make_plan(graph)
     run.out.say(headline(run))
+    warn(run)
     show_plan(run.out.line, planned)
     run.out.result(
         "plan",

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from txnpipe.cli.connector import SETS, ConnectorJar
 from txnpipe.cli.frame import Invocation, command
 
 if TYPE_CHECKING:
     from txnpipe.deploy.graph import Graph
 
 
-@command(needs_target=True)
+@command(needs_target=True, sets=SETS)
 def setup(
     run: Invocation,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing an account.")] = False,
+    connector_jar: ConnectorJar = None,  # noqa: ARG001 - it is a setting
 ) -> None:
     """Create the pipeline, or bring it up to the configuration. Safe to run again, also after a kill.
 
@@ -24,15 +26,16 @@ def setup(
 
     txnpipe setup --pipeline staging
 
-    txnpipe setup --target aws --yes
+    txnpipe setup --target aws --yes --connector-jar flink-sql-connector-aws-kinesis-streams-6.0.1-2.0.jar
     """
-    from txnpipe.cli.deployment import headline, pipeline_graph, show_plan, shown
+    from txnpipe.cli.deployment import headline, pipeline_graph, show_plan, shown, warn
     from txnpipe.deploy.apply import apply, lock_of
     from txnpipe.deploy.plan import make_plan
 
     started = time.monotonic()
     graph = pipeline_graph(run)
     run.out.say(headline(run))
+    warn(run)
     with run.out.status("Reading what is there …"):
         lock_of(graph, "setup").check()
         planned = make_plan(graph)

@@ -43,7 +43,7 @@ def verify(
 
     Exit code 0: nothing differs. 1: something does, and is named.
     """
-    from txnpipe.packaging.rules import enabled_rules
+    from txnpipe.packaging.rules import enabled_rules, rules_in_order
     from txnpipe.proof.verify import Sources
     from txnpipe.traffic.runs import RunStore
     from txnpipe.warehouse import open_warehouse
@@ -67,7 +67,7 @@ def verify(
             warehouse=warehouse,
             rules=rules,
             in_order=run.settings.loader.parallelization_factor == 1,
-            rules_in_order=run.settings.analytics.parallelism == 1,
+            rules_in_order=rules_in_order(run.settings),
         )
         if transaction_id is not None:
             return _follow(run, sources, transaction_id)

@@ -266,13 +266,50 @@ class AnalyticsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         Literal["FLINK-1_20", "FLINK-2_2", "FLINK-2_3", "SQL-1_0"],
         Meta(description="Flink version; SQL-1_0 is refused: AWS ended it on 2026-01-27"),
     ] = "FLINK-2_3"
-    parallelism: Annotated[int, Meta(ge=1, le=256, description="Parallelism of the job")] = 1
+    parallelism: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=256,
+            description="Parallelism of the job, 1-256 (Managed Flink); rules that look back are exact at 1: "
+            "above it, neighbours of one account can change places",
+        ),
+    ] = 1
+    parallelism_per_kpu: Annotated[
+        int,
+        Meta(ge=1, le=8, description="Parallel tasks that share one KPU (aws only), 1-8 (Managed Flink)"),
+    ] = 1
+    auto_scaling: Annotated[
+        bool,
+        Meta(
+            description="Let AWS raise the parallelism under load (aws only); rules that look back are then "
+            "not exact"
+        ),
+    ] = False
     checkpoint_interval_seconds: Annotated[
         int, Meta(ge=1, le=3600, description="Time between checkpoints")
     ] = 60
+    metrics_level: Annotated[
+        Literal["APPLICATION", "TASK", "OPERATOR", "PARALLELISM"],
+        Meta(description="What CloudWatch gets metrics of (aws only); finer levels cost more"),
+    ] = "APPLICATION"
+    log_level: Annotated[
+        Literal["INFO", "WARN", "ERROR", "DEBUG"], Meta(description="What the app's log holds")
+    ] = "INFO"
     connector_jar: Annotated[
         str | None,
-        Meta(description="Path of the official flink-connector-aws-kinesis-streams jar (aws only)"),
+        Meta(
+            description="Path of a flink-sql-connector-aws-kinesis-streams jar (aws only); "
+            "unset: it is downloaded, which needs connector_sha256"
+        ),
+    ] = None
+    connector_sha256: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None,
+        Meta(description="SHA-256 of the connector jar; one that has another is refused"),
+    ] = None
+    connector_url: Annotated[
+        Annotated[str, Meta(pattern=r"^https://[^\s]+\Z")] | None,
+        Meta(description="Where the connector comes from: a mirror of Maven Central, or the jar itself"),
     ] = None
     rules: Annotated[
         dict[str, RuleSettings], Meta(description="Rules by name; all of sql/rules run unless disabled here")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from txnpipe.aws import Target
 from txnpipe.config import Settings
-from txnpipe.errors import usage_error
 from txnpipe.names import Names
 
 if TYPE_CHECKING:
@@ -53,11 +52,7 @@ def _notifier(target: Target) -> Artifact:
 
 def _analytics(target: Target, settings: Settings, names: Names) -> Artifact:
     from txnpipe.packaging.analytics_zip import build_analytics
+    from txnpipe.packaging.connector import connector
 
-    if target.connector_jar is None:
-        raise usage_error(
-            "The analytics app needs Flink's Kinesis connector, and none is configured.",
-            "Download flink-sql-connector-aws-kinesis-streams from Maven Central and set "
-            "analytics.connector_jar to its path.",
-        )
-    return build_analytics(settings, names, target.region, target.connector_jar)
+    jar = connector(settings.analytics, target.connector_jar)
+    return build_analytics(settings, names, target.region, jar)

@@ -26,21 +26,16 @@ _ONCE = re.compile(r"\{once:(.+)\}")
 _PLACEHOLDER = re.compile(r"\{(?:(string|text|identifier):)?([a-z_]+)\}")
 
 
-def build_analytics(settings: Settings, names: Names, target_region: str, connector_jar: Path) -> Artifact:
-    """The analytics app's zip.
+def build_analytics(settings: Settings, names: Names, target_region: str, connector: bytes) -> Artifact:
+    """The analytics app's zip. `connector` is the jar (see txnpipe/packaging/connector.py).
 
-    Raises TxnpipeError (USAGE) for rules that cannot be rendered and for a connector that is not there.
+    Raises TxnpipeError (USAGE) for rules that cannot be rendered.
     """
-    if not connector_jar.is_file():
-        raise usage_error(
-            f"There is no Kinesis connector at {connector_jar}.",
-            "Set analytics.connector_jar to the jar of flink-sql-connector-aws-kinesis-streams.",
-        )
     content = zip_bytes(
         {
             "main.py": (ANALYTICS / "main.py").read_bytes(),
             STATEMENTS: render_statements(settings, names, target_region).encode(),
-            CONNECTOR: connector_jar.read_bytes(),
+            CONNECTOR: connector,
         }
     )
     return Artifact.of("analytics.zip", content)

@@ -86,6 +86,19 @@ def known_rules(rules: Path | None = None, verify: Path | None = None) -> dict[s
     }
 
 
+def rules_in_order(settings: Settings) -> bool:
+    """Whether the analytics app keeps the order that rules which look back depend on (see Rule.ordered)."""
+    analytics = settings.analytics
+    return analytics.parallelism == 1 and not (analytics.auto_scaling and settings.target == "aws")
+
+
+def inexact_rules(settings: Settings) -> list[str]:
+    """Names of the enabled rules that depend on an order which the analytics app does not keep."""
+    if rules_in_order(settings):
+        return []
+    return [rule.name for rule in enabled_rules(settings) if rule.ordered]
+
+
 def enabled_rules(settings: Settings) -> list[Rule]:
     """The rules that the configuration leaves enabled, in order of name.
 

@@ -1,7 +1,8 @@
 """The Managed Flink application: created, started, updated, stopped, removed.
 
-Its states have no waiters; start, stop and update answer an operation id, which is what is watched: an
-application that fails to start goes back to READY, and only the operation tells why.
+An answer may be lost and the call repeated. So a change is made by looking: whatever differs is asked for, a
+refusal because the application is already changing means looking again, and an operation in progress is
+watched by whoever finds it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from txnpipe.errors import ExitCode, TxnpipeError, usage_error
+from txnpipe.errors import usage_error
 from txnpipe.resources.analytics_code import code_key
-from txnpipe.resources.difference import Difference
+from txnpipe.resources.analytics_operations import OPERATION_TIMEOUT_S, SETTLED, Operations
+from txnpipe.resources.analytics_state import (
+    RUN_OPTIONS,
+    AnalyticsAppState,
+    changes,
+    creation,
+    state_of,
+)
+from txnpipe.resources.difference import Difference, differences
 from txnpipe.resources.new_roles import once_role_is_known
 from txnpipe.resources.policies import bucket_arn
 from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_gone, wait_ready
@@ -21,14 +30,12 @@ from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_gone, wait
 if TYPE_CHECKING:
     from txnpipe.packaging.artifact import Artifact
 
-RUNNING_TIMEOUT_S = 1200.0
-"""A start takes minutes on AWS: it provisions its own cluster."""
-RUN_OPTIONS = "kinesis.analytics.flink.run.options"
-"""The property group that tells the service what to run."""
-_SETTLED = {"READY", "RUNNING", "ROLLED_BACK"}
+LONGEST_PAUSE_MS = 5000
+"""The service's own pause between checkpoints (API reference, CheckpointConfiguration)."""
 _STOPPABLE = {"STARTING", "UPDATING", "STOPPING", "AUTOSCALING", "RUNNING"}
 """Where a forced stop is accepted (StopApplication)."""
-_DELETABLE = {"READY", "ROLLED_BACK"}
+_STOPPED = {"READY", "ROLLED_BACK"}
+"""Where the application can be started and deleted."""
 
 
 def refuse_sql_runtime(runtime: str) -> None:
@@ -38,21 +45,6 @@ def refuse_sql_runtime(runtime: str) -> None:
             "SQL-1_0 (Kinesis Data Analytics for SQL) ended on 2026-01-27: AWS deletes such applications.",
             "Set analytics.runtime to FLINK-2_3; the same predicates are Flink SQL in sql/rules.",
         )
-
-
-@dataclass(frozen=True)
-class AnalyticsAppState:
-    """What a plan compares. `properties` maps group → key → value."""
-
-    runtime: str
-    role: str
-    code_bucket: str
-    code_key: str
-    properties: Mapping[str, Mapping[str, str]]
-    parallelism: int
-    checkpoint_interval_ms: int
-    log_stream: str | None
-    running: bool
 
 
 @dataclass(frozen=True)
@@ -72,6 +64,7 @@ class AnalyticsApp:
         """See Resource."""
         settings = self.cloud.settings.analytics
         refuse_sql_runtime(settings.runtime)
+        interval_ms = self.cloud.target.checkpoint_interval_ms
         return AnalyticsAppState(
             runtime=settings.runtime,
             role=self.role,
@@ -79,7 +72,15 @@ class AnalyticsApp:
             code_key=code_key(self.artifact()),
             properties={RUN_OPTIONS: {"python": "main.py", "jarfile": "lib/pyflink-dependencies.jar"}},
             parallelism=settings.parallelism,
-            checkpoint_interval_ms=self.cloud.target.checkpoint_interval_ms,
+            parallelism_per_kpu=settings.parallelism_per_kpu,
+            auto_scaling=settings.auto_scaling,
+            checkpoints=True,
+            checkpoint_interval_ms=interval_ms,
+            checkpoint_pause_ms=min(interval_ms, LONGEST_PAUSE_MS),
+            metrics_level=settings.metrics_level,
+            log_level=settings.log_level,
+            snapshots=True,
+            system_rollback=True,
             log_stream=self.log_stream,
             running=True,
         )
@@ -109,9 +110,9 @@ class AnalyticsApp:
                 return None
             self.cloud.assert_ours(self.kind, self.name, tags_of(tags))
         return Observed(
-            _state(detail),
+            state_of(detail),
             status,
-            ready=status in _SETTLED,
+            ready=status in SETTLED,
             leaving=status == "DELETING",
             facts={"version": detail["ApplicationVersionId"], "runtime": detail["RuntimeEnvironment"]},
         )
@@ -128,87 +129,101 @@ class AnalyticsApp:
                     ApplicationDescription=f"Pipeline {self.cloud.names.pipeline} of txnpipe",
                     RuntimeEnvironment=desired.runtime,
                     ServiceExecutionRole=desired.role,
-                    ApplicationConfiguration=_creation(desired),
+                    ApplicationConfiguration=creation(desired),
                     CloudWatchLoggingOptions=[{"LogStreamARN": desired.log_stream}],
                     Tags=self.cloud.tag_list,
                 )
 
         once_role_is_known(self.cloud, self, call)
-        wait_ready(self.cloud, self, RUNNING_TIMEOUT_S)
+        wait_ready(self.cloud, self, OPERATION_TIMEOUT_S)
+        self._start()
+
+    def update(self, desired: AnalyticsAppState, differences: tuple[Difference, ...]) -> None:
+        """See Resource. The service takes a snapshot before an update and starts from it after."""
+        if {difference.field for difference in differences} != {"running"}:
+            self._change(desired)
         self._start()
 
     def _start(self) -> None:
         """Starts from the latest snapshot where there is one: that is the service's default."""
         analytics = self.cloud.client("kinesisanalyticsv2")
-        detail = self.describe()
-        if detail is not None and detail["ApplicationStatus"] == "RUNNING":
-            return
-        self._watch(analytics.start_application(ApplicationName=self.name), "RUNNING")
 
-    def update(self, desired: AnalyticsAppState, differences: tuple[Difference, ...]) -> None:
-        """See Resource."""
+        def begun() -> Mapping[str, Any] | None:
+            detail = self.describe()
+            status = detail["ApplicationStatus"] if detail else "gone"
+            if status == "RUNNING":
+                return {}
+            if status not in _STOPPED:
+                return self._operations.under_way() or None
+            try:
+                answer: Mapping[str, Any] = analytics.start_application(ApplicationName=self.name)
+            except analytics.exceptions.ResourceInUseException:
+                return None  # started meanwhile, or by a call whose answer was lost
+            return answer
+
+        what = f"analytics app {self.name} to accept its start"
+        answer = self.cloud.waiter.until(self, what, begun, OPERATION_TIMEOUT_S)
+        self._operations.watch(answer, "RUNNING")
+
+    def _change(self, desired: AnalyticsAppState) -> None:
+        """Updates whatever differs now, and waits until the application runs in it."""
         analytics = self.cloud.client("kinesisanalyticsv2")
-        fields = {difference.field.split(".", 1)[0] for difference in differences}
-        detail = self.describe()
-        if detail is None:
-            return
-        if "log_stream" in fields and not detail.get("CloudWatchLoggingOptionDescriptions"):
-            self._add_log(detail["ApplicationVersionId"], desired)
-            fields.remove("log_stream")
-            detail = self.describe() or detail
-        if fields - {"running"}:
-            was = detail["ApplicationStatus"]
-            answer = analytics.update_application(
-                ApplicationName=self.name,
-                CurrentApplicationVersionId=detail["ApplicationVersionId"],
-                **_changes(desired, fields, detail),
-            )
-            self._watch(answer, "RUNNING" if was == "RUNNING" else "READY")
-        self._start()
+
+        def begun() -> tuple[Mapping[str, Any], str] | None:
+            detail = self.describe()
+            if detail is None:
+                return {}, ""
+            status, fields = detail["ApplicationStatus"], _fields(desired, detail)
+            if not fields:
+                # A call whose answer was lost has done it.
+                return self._operations.under_way(), "RUNNING" if status == "UPDATING" else status
+            if status not in SETTLED:
+                return None
+            if "log_stream" in fields and not detail.get("CloudWatchLoggingOptionDescriptions"):
+                self._add_log(detail["ApplicationVersionId"], desired)
+                return None
+            try:
+                answer = once_role_is_known(
+                    self.cloud,
+                    self,
+                    lambda: analytics.update_application(
+                        ApplicationName=self.name,
+                        CurrentApplicationVersionId=detail["ApplicationVersionId"],
+                        **changes(desired, fields, detail),
+                    ),
+                )
+            except (
+                analytics.exceptions.ConcurrentModificationException,
+                analytics.exceptions.ResourceInUseException,
+            ):
+                return None  # changed meanwhile, perhaps by this very call: look again
+            return answer, status
+
+        what = f"analytics app {self.name} to accept its update"
+        answer, status = self.cloud.waiter.until(self, what, begun, OPERATION_TIMEOUT_S)
+        self._operations.watch(answer, "RUNNING" if status == "RUNNING" else None)
 
     def _add_log(self, version: int, desired: AnalyticsAppState) -> None:
         """An update changes a logging option; only this call adds one."""
-        answer = self.cloud.client("kinesisanalyticsv2").add_application_cloud_watch_logging_option(
-            ApplicationName=self.name,
-            CurrentApplicationVersionId=version,
-            CloudWatchLoggingOption={"LogStreamARN": desired.log_stream},
-        )
-        self._watch(answer, None)
-        self.settle()
-
-    def _watch(self, answer: Mapping[str, Any], wanted: str | None) -> None:
-        """Waits for an operation to succeed and for the state it leads to (None: any)."""
         analytics = self.cloud.client("kinesisanalyticsv2")
-        operation = answer.get("OperationId")
+        with suppress(
+            analytics.exceptions.ConcurrentModificationException,
+            analytics.exceptions.ResourceInUseException,
+        ):
+            answer = analytics.add_application_cloud_watch_logging_option(
+                ApplicationName=self.name,
+                CurrentApplicationVersionId=version,
+                CloudWatchLoggingOption={"LogStreamARN": desired.log_stream},
+            )
+            self._operations.watch(answer, None)
 
-        def probe() -> bool | None:
-            if operation:
-                info = analytics.describe_application_operation(
-                    ApplicationName=self.name, OperationId=operation
-                )["ApplicationOperationInfoDetails"]
-                if info["OperationStatus"] in {"FAILED", "CANCELLED"}:
-                    reason = (
-                        info.get("OperationFailureDetails", {}).get("ErrorInfo", {}).get("ErrorString", "")
-                    )
-                    raise TxnpipeError(
-                        f"{info['Operation']} of {self.name} {info['OperationStatus'].lower()}: {reason}",
-                        f"Read the app's log ({self.log_stream.split(':log-group:')[-1]}), "
-                        "then run the same command again.",
-                        ExitCode.SERVICE,
-                    )
-                if info["OperationStatus"] != "SUCCESSFUL":
-                    return None
-            if wanted is None:
-                return True
-            detail = self.describe()
-            return True if detail is not None and detail["ApplicationStatus"] == wanted else None
-
-        what = f"analytics app {self.name} to be {wanted or 'changed'}"
-        self.cloud.waiter.until(self, what, probe, RUNNING_TIMEOUT_S)
+    @property
+    def _operations(self) -> Operations:
+        return Operations(self.cloud, self, self.log_stream.split(":log-group:")[-1].split(":")[0])
 
     def settle(self) -> None:
         """See Resource. Ready means it has stopped changing; whether it runs is a field of its state."""
-        wait_ready(self.cloud, self, RUNNING_TIMEOUT_S)
+        wait_ready(self.cloud, self, OPERATION_TIMEOUT_S)
 
     def delete(self) -> None:
         """See Resource. Stopped by force: a last snapshot would be deleted with the application."""
@@ -219,7 +234,7 @@ class AnalyticsApp:
             if detail is None or detail["ApplicationStatus"] == "DELETING":
                 return True
             try:
-                if detail["ApplicationStatus"] in _DELETABLE:
+                if detail["ApplicationStatus"] in _STOPPED:
                     analytics.delete_application(
                         ApplicationName=self.name, CreateTimestamp=detail["CreateTimestamp"]
                     )
@@ -236,114 +251,11 @@ class AnalyticsApp:
                 return None  # it changed between the two calls
             return None
 
-        self.cloud.waiter.until(self, f"analytics app {self.name} to stop", asked, RUNNING_TIMEOUT_S)
-        wait_gone(self.cloud, self, RUNNING_TIMEOUT_S)
+        self.cloud.waiter.until(self, f"analytics app {self.name} to stop", asked, OPERATION_TIMEOUT_S)
+        wait_gone(self.cloud, self, OPERATION_TIMEOUT_S)
 
 
-def _state(detail: Mapping[str, Any]) -> AnalyticsAppState:
-    configuration = detail.get("ApplicationConfigurationDescription", {})
-    flink = configuration.get("FlinkApplicationConfigurationDescription", {})
-    code = (
-        configuration.get("ApplicationCodeConfigurationDescription", {})
-        .get("CodeContentDescription", {})
-        .get("S3ApplicationCodeLocationDescription", {})
-    )
-    groups = configuration.get("EnvironmentPropertyDescriptions", {}).get("PropertyGroupDescriptions", [])
-    logs = detail.get("CloudWatchLoggingOptionDescriptions") or []
-    return AnalyticsAppState(
-        runtime=detail["RuntimeEnvironment"],
-        role=detail.get("ServiceExecutionRole", ""),
-        code_bucket=code.get("BucketARN", ""),
-        code_key=code.get("FileKey", ""),
-        properties={group["PropertyGroupId"]: group.get("PropertyMap", {}) for group in groups},
-        parallelism=flink.get("ParallelismConfigurationDescription", {}).get("Parallelism", 1),
-        checkpoint_interval_ms=flink.get("CheckpointConfigurationDescription", {}).get(
-            "CheckpointInterval", 0
-        ),
-        log_stream=logs[0]["LogStreamARN"] if logs else None,
-        running=detail["ApplicationStatus"] in {"RUNNING", "STARTING", "UPDATING", "AUTOSCALING"},
-    )
-
-
-def _groups(desired: AnalyticsAppState) -> list[dict[str, Any]]:
-    return [
-        {"PropertyGroupId": group, "PropertyMap": dict(properties)}
-        for group, properties in desired.properties.items()
-    ]
-
-
-def _creation(desired: AnalyticsAppState) -> dict[str, Any]:
-    location = {"BucketARN": desired.code_bucket, "FileKey": desired.code_key}
-    return {
-        "ApplicationCodeConfiguration": {
-            "CodeContentType": "ZIPFILE",
-            "CodeContent": {"S3ContentLocation": location},
-        },
-        "EnvironmentProperties": {"PropertyGroups": _groups(desired)},
-        "FlinkApplicationConfiguration": {
-            "CheckpointConfiguration": {
-                "ConfigurationType": "CUSTOM",
-                "CheckpointingEnabled": True,
-                "CheckpointInterval": desired.checkpoint_interval_ms,
-                "MinPauseBetweenCheckpoints": min(desired.checkpoint_interval_ms, 5000),
-            },
-            "MonitoringConfiguration": {
-                "ConfigurationType": "CUSTOM",
-                "MetricsLevel": "APPLICATION",
-                "LogLevel": "INFO",
-            },
-            "ParallelismConfiguration": {
-                "ConfigurationType": "CUSTOM",
-                "Parallelism": desired.parallelism,
-                "ParallelismPerKPU": 1,
-                "AutoScalingEnabled": False,
-            },
-        },
-        "ApplicationSnapshotConfiguration": {"SnapshotsEnabled": True},
-    }
-
-
-def _changes(desired: AnalyticsAppState, fields: set[str], detail: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of UpdateApplication for the fields that differ, and for no other."""
-    configuration: dict[str, Any] = {}
-    flink: dict[str, Any] = {}
-    arguments: dict[str, Any] = {}
-    if fields & {"code_bucket", "code_key"}:
-        location = {"BucketARNUpdate": desired.code_bucket, "FileKeyUpdate": desired.code_key}
-        configuration["ApplicationCodeConfigurationUpdate"] = {
-            "CodeContentUpdate": {"S3ContentLocationUpdate": location}
-        }
-        # New SQL makes a new job graph: state that fits nowhere any more is dropped instead of refusing
-        # to start. Alerts already written are not repeated: their ids are the same.
-        arguments["RunConfigurationUpdate"] = {"FlinkRunConfiguration": {"AllowNonRestoredState": True}}
-    if "properties" in fields:
-        configuration["EnvironmentPropertyUpdates"] = {"PropertyGroups": _groups(desired)}
-    if "checkpoint_interval_ms" in fields:
-        flink["CheckpointConfigurationUpdate"] = {
-            "ConfigurationTypeUpdate": "CUSTOM",
-            "CheckpointingEnabledUpdate": True,
-            "CheckpointIntervalUpdate": desired.checkpoint_interval_ms,
-            "MinPauseBetweenCheckpointsUpdate": min(desired.checkpoint_interval_ms, 5000),
-        }
-    if "parallelism" in fields:
-        flink["ParallelismConfigurationUpdate"] = {
-            "ConfigurationTypeUpdate": "CUSTOM",
-            "ParallelismUpdate": desired.parallelism,
-        }
-    if flink:
-        configuration["FlinkApplicationConfigurationUpdate"] = flink
-    if configuration:
-        arguments["ApplicationConfigurationUpdate"] = configuration
-    if "role" in fields:
-        arguments["ServiceExecutionRoleUpdate"] = desired.role
-    if "runtime" in fields:
-        arguments["RuntimeEnvironmentUpdate"] = desired.runtime
-    if "log_stream" in fields:
-        option = detail["CloudWatchLoggingOptionDescriptions"][0]
-        arguments["CloudWatchLoggingOptionUpdates"] = [
-            {
-                "CloudWatchLoggingOptionId": option["CloudWatchLoggingOptionId"],
-                "LogStreamARNUpdate": desired.log_stream,
-            }
-        ]
-    return arguments
+def _fields(desired: AnalyticsAppState, detail: Mapping[str, Any]) -> set[str]:
+    """The fields of the application's configuration that are not as they should be."""
+    found = differences(desired, state_of(detail))
+    return {difference.field.split(".", 1)[0] for difference in found} - {"running"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from txnpipe.aws import error_code
+from txnpipe.errors import TxnpipeError
 from txnpipe.names import BucketKeys
 from txnpipe.resources.difference import Difference
 from txnpipe.resources.resource import Cloud, Observed
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     from txnpipe.packaging.artifact import Artifact
 
 
+_PREFIX = f"{BucketKeys.CODE}analytics-"
+_ABSENT = {"404", "NoSuchKey", "NoSuchBucket"}
+
+
 def code_key(artifact: Artifact) -> str:
     """code/analytics-SHA256.zip"""
-    return f"{BucketKeys.CODE}analytics-{artifact.sha256}.zip"
+    return f"{_PREFIX}{artifact.sha256}.zip"
 
 
 @dataclass(frozen=True)
@@ -52,15 +57,30 @@ class AnalyticsCode:
         return AnalyticsCodeState(code_key(self.artifact()))
 
     def read(self) -> Observed[AnalyticsCodeState] | None:
-        """See Resource."""
-        s3, key = self.cloud.client("s3"), code_key(self.artifact())
+        """See Resource. Where the zip cannot be built here, it is only told whether there is one."""
+        s3 = self.cloud.client("s3")
+        try:
+            key = code_key(self.artifact())
+        except TxnpipeError:
+            # `desired` raises it anew. Without the connector's jar a status still sees what is there.
+            return self._any()
         try:
             found = s3.head_object(Bucket=self.cloud.names.bucket, Key=key)
         except s3.exceptions.ClientError as error:
-            if error_code(error) in {"404", "NoSuchKey", "NoSuchBucket"}:
+            if error_code(error) in _ABSENT:
                 return None
             raise
         return Observed(AnalyticsCodeState(key), "available", facts={"bytes": found["ContentLength"]})
+
+    def _any(self) -> Observed[AnalyticsCodeState] | None:
+        s3 = self.cloud.client("s3")
+        try:
+            listed = s3.list_objects_v2(Bucket=self.cloud.names.bucket, Prefix=_PREFIX, MaxKeys=1)
+        except s3.exceptions.ClientError as error:
+            if error_code(error) in _ABSENT:
+                return None
+            raise
+        return Observed(None, "available") if listed["KeyCount"] else None
 
     def create(self, desired: AnalyticsCodeState) -> None:
         """See Resource."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -28,6 +28,14 @@ REPLACES = {"replaces": True}
 """Metadata of a dataclass field that the service cannot change: a difference there replaces the resource."""
 LOSES_DATA = {"replaces": True, "loses_data": True}
 """The same where a replacement would lose what people stored: a plan refuses that."""
+
+
+def loses_data_where(lost: Callable[[Any, Any], bool]) -> Mapping[str, Any]:
+    """The same for a field that can be changed in place, but not from any value to any other.
+
+    `lost` gets the value that is there and the one that is wanted.
+    """
+    return {"loses_data": lost}
 
 
 @dataclass(frozen=True)
@@ -73,10 +81,17 @@ def differences(desired: Any, actual: Any) -> tuple[Difference, ...]:
         marks = {} if actual is None else dict(field.metadata)
         before = ABSENT if actual is None else getattr(actual, field.name)
         found += (
-            dataclasses.replace(difference, **marks)
+            dataclasses.replace(difference, **_resolved(marks, difference))
             for difference in _compare(field.name, getattr(desired, field.name), before)
         )
     return tuple(found)
+
+
+def _resolved(marks: Mapping[str, Any], difference: Difference) -> dict[str, Any]:
+    return {
+        name: mark(difference.before, difference.after) if callable(mark) else mark
+        for name, mark in marks.items()
+    }
 
 
 def _compare(path: str, desired: Any, actual: Any) -> Iterator[Difference]:
