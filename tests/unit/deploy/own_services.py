@@ -165,11 +165,13 @@ class OwnServices:
         self.flink_latencies: dict[str, float] = {}
         self.fail_start = ""
         """Why no application starts."""
+        self.broken_versions: dict[int, str] = {}
+        """Versions of an application that do not start, and why."""
         self._operation = ""
         self.applications = Applications(
             _FlinkStore(),
             Machinery(
-                prepare=lambda _: _RunningJob(lambda: self.fail_start),
+                prepare=lambda application: _RunningJob(partial(self._error, application.version.number)),
                 clock=later.time,
                 sleep=_never,
                 spawn=self._spawn,
@@ -210,6 +212,9 @@ class OwnServices:
     def application(self, name: str) -> Application:
         """An application as the service has it."""
         return self.applications.get("us-east-1", name)
+
+    def _error(self, version: int) -> str:
+        return self.fail_start or self.broken_versions.get(version, "")
 
     def _spawn(self, work: Work) -> None:
         self.later.begin(self.flink_latencies.get(self._operation, 0.0), Job(work))

@@ -29,7 +29,7 @@ from txnpipe.local.flink.preconditions import (
     with_tags,
 )
 from txnpipe.local.flink.requests import operation_names, validate
-from txnpipe.local.flink.runs import new_token, rolled_back
+from txnpipe.local.flink.runs import new_token, require, rolled_back
 from txnpipe.local.flink.state import Application, Snapshot, Version
 from txnpipe.local.part import ACCOUNT
 from txnpipe.local.service import Request, Response, ServiceError
@@ -184,6 +184,10 @@ class FlinkService:
         application = self._get(region, request)
         check_version(application, request)
         current = application.version
+        # RollbackApplication in the API reference; UPDATING, which it allows as well, is short here.
+        require(application, "RUNNING")
+        if not any(snapshot.status == "READY" for snapshot in application.snapshots):
+            raise ServiceError("InvalidRequestException", "There is no snapshot to roll back to.")
         if current.updated_from is None:
             raise ServiceError("InvalidRequestException", "There is no version to roll back to.")
         target = next(v for v in application.versions if v.number == current.updated_from)

@@ -208,6 +208,14 @@ def test_a_rollback_on_request_makes_the_former_version_current_again(world: Wor
     assert world.status == "RUNNING"
 
 
+def test_a_rollback_wants_an_app_that_runs_and_has_a_snapshot(world: World) -> None:
+    world.create()
+    refused(world, "ResourceInUseException", "RollbackApplication", CurrentApplicationVersionId=1)
+    world.start()
+    world.work()
+    refused(world, "InvalidRequestException", "RollbackApplication", CurrentApplicationVersionId=1)
+
+
 def test_delete_ends_the_job_and_leaves_no_file(world: World) -> None:
     world.running()
     created = world.describe()["CreateTimestamp"]
