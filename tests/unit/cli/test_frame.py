@@ -16,6 +16,7 @@ from txnpipe.cli.environment import Environment
 from txnpipe.cli.frame import Invocation
 from txnpipe.cli.output import Output
 from txnpipe.cli.send import _input
+from txnpipe.config import Settings
 from txnpipe.errors import ExitCode, TxnpipeError
 
 
@@ -205,3 +206,16 @@ def test_an_input_that_cannot_be_opened_is_wrong_usage(tmp_path: Path, file: str
     with pytest.raises(TxnpipeError) as caught, _input(invocation, file):
         pass
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("command", ["setup", "plan"])
+def test_the_connectors_flag_is_the_setting_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def opened(settings: Settings) -> None:
+        raise TxnpipeError(f"jar {settings.analytics.connector_jar}", "none", ExitCode.SERVICE)
+
+    monkeypatch.setattr("txnpipe.target.open_target", opened)
+    result = run(tmp_path, command, "--connector-jar", "a.jar", TXNPIPE_ANALYTICS_CONNECTOR_JAR="b.jar")
+    assert "jar a.jar" in result.err
+    assert "jar b.jar" in run(tmp_path, command, TXNPIPE_ANALYTICS_CONNECTOR_JAR="b.jar").err

@@ -96,6 +96,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("network: {subnet_ids: [subnet-1]}\n", "network.subnet_ids is wrong", "subnet-…"),
         ("network: {secrets_endpoint: none}\n", "is wrong", "Use one of: create, existing."),
         ("topic: {subscriptions: [{protocol: fax, endpoint: x}]}\n", "topic.subscriptions", "example"),
+        ("analytics: {connector_url: http://mirror}\n", "connector_url is wrong", "https URL"),
+        ("analytics: {connector_sha256: ABC}\n", "connector_sha256 is wrong", "SHA-256"),
     ],
 )
 def test_a_mistake_in_the_file_names_key_line_and_remedy(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from txnpipe.config import Settings
 from txnpipe.config.settings import AnalyticsSettings, RuleSettings
 from txnpipe.errors import ExitCode, TxnpipeError
-from txnpipe.packaging.rules import enabled_rules, filled_in, known_rules, render, sql_number
+from txnpipe.packaging.rules import enabled_rules, filled_in, inexact_rules, known_rules, render, sql_number
 from txnpipe.sqltext import parameter_names
 
 
@@ -125,3 +125,14 @@ def test_a_rule_needs_its_verification(tmp_path: Path) -> None:
     (tmp_path / "rules" / "lonely.sql").write_text("-- rule: lonely\n-- title: x\nSELECT 1\n")
     with pytest.raises(FileNotFoundError):
         known_rules(tmp_path / "rules", tmp_path / "verify")
+
+
+def test_rules_that_look_back_are_told_where_the_app_keeps_no_order() -> None:
+    looking_back = ["amount_spike", "velocity"]
+    assert inexact_rules(Settings()) == []
+    assert inexact_rules(Settings(analytics=AnalyticsSettings(parallelism=2))) == looking_back
+    scaling = AnalyticsSettings(auto_scaling=True)
+    assert inexact_rules(Settings(target="aws", analytics=scaling)) == looking_back
+    assert inexact_rules(Settings(analytics=scaling)) == [], "nothing scales on this machine"
+    off = {name: RuleSettings(enabled=False) for name in looking_back}
+    assert inexact_rules(Settings(analytics=AnalyticsSettings(parallelism=2, rules=off))) == []
