@@ -2,6 +2,10 @@
 
 Everything up to the INSERTs defines tables and views; the INSERTs become one job. Managed Flink expects this
 program to return once the job is submitted. It imports nothing but the standard library and PyFlink.
+
+The service unpacks the zip and runs this file where it lies, so that what is beside it can be read: AWS's
+example PythonDependencies finds its requirements.txt in the same way
+(https://github.com/aws-samples/amazon-managed-service-for-apache-flink-examples).
 """
 
 import re
@@ -17,7 +21,7 @@ def main() -> None:
     """Submits the job."""
     environment = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     inserts = environment.create_statement_set()
-    text = (Path(__file__).resolve().parent / "statements.sql").read_text("utf-8")
+    text = (Path(__file__).parent / "statements.sql").read_text("utf-8")
     for part in END_OF_STATEMENT.split(text):
         statement = part.strip()
         setting = SETTING.fullmatch(statement)

@@ -309,9 +309,7 @@ class AnalyticsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = None
     connector_url: Annotated[
         Annotated[str, Meta(pattern=r"^https://[^\s]+\Z")] | None,
-        Meta(
-            description="https URL that the connector comes from: a mirror of Maven Central, or the jar itself"
-        ),
+        Meta(description="https URL of a mirror of Maven Central, or of the connector's jar itself"),
     ] = None
     rules: Annotated[
         dict[str, RuleSettings], Meta(description="Rules by name; all of sql/rules run unless disabled here")
