@@ -11,6 +11,7 @@ from tests.unit.deploy.remote import Remote, changed_fields, make_zip, settings_
 from tests.unit.deploy.wire import Call, Forward
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.resources.analytics_operations import OPERATION_TIMEOUT_S
+from txnpipe.resources.analytics_state import RUN_OPTIONS
 
 DEFAULT = settings_of()
 NAME = "TransactionAnalytics"
@@ -87,7 +88,7 @@ def test_all_that_somebody_changed_by_hand_shows_and_is_put_right(remote: Remote
                     "PropertyGroups": [{"PropertyGroupId": "mine", "PropertyMap": {"a": "b"}}]
                 }
             },
-            ["properties.kinesis.analytics.flink.run.options", "properties.mine"],
+            [f"properties.{RUN_OPTIONS}.python", f"properties.{RUN_OPTIONS}.jarfile", "properties.mine.a"],
         ),
     ]
     drifted: set[str] = set()
