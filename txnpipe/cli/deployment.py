@@ -28,11 +28,11 @@ _DONE = {
 }
 
 
-def pipeline_graph(run: Invocation) -> Graph:
-    """The graph of the invocation's pipeline."""
+def pipeline_graph(run: Invocation, *, every_warehouse: bool = False) -> Graph:
+    """The graph of the invocation's pipeline. every_warehouse: see `assemble`."""
     from txnpipe.deploy.graph import assemble
 
-    return assemble(run.target, run.settings, run.names)
+    return assemble(run.target, run.settings, run.names, every_warehouse=every_warehouse)
 
 
 def headline(run: Invocation) -> str:

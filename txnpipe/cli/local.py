@@ -178,20 +178,24 @@ def env(
     """
     import msgspec
 
+    from txnpipe.aws import translated
     from txnpipe.cli.shell import exports
     from txnpipe.local.client import ensure_running
     from txnpipe.local.environment import REMOVED, aws_variables, warehouse_variables
     from txnpipe.names import Names
     from txnpipe.target import open_target
+    from txnpipe.warehouse.finding import find
 
     settings = msgspec.structs.replace(run.settings, target="local")
     with run.out.status("Starting the local cloud …"):
         target = open_target(settings)
         cloud = ensure_running(settings.local)
     names = Names(settings.pipeline, target.account, target.region)
+    with translated("look for", f"the warehouse {names.cluster}"):
+        warehouse = find(target, settings.warehouse.kind, names.cluster)
     variables = {
         **aws_variables(cloud, settings.region),
-        **warehouse_variables(cloud.home, target, names.cluster, settings.pipeline),
+        **warehouse_variables(cloud.home, target, warehouse, settings.pipeline),
     }
     run.out.raw(exports(variables, REMOVED, shell))
     run.out.result("local-env", {"variables": variables, "removed": list(REMOVED)})

@@ -64,7 +64,7 @@ def setup(
 def _where(run: Invocation, graph: Graph) -> dict[str, Any]:
     """Where things can be reached now."""
     from txnpipe.aws import translated
-    from txnpipe.resources.warehouse import endpoint
+    from txnpipe.resources.warehouse_address import endpoint
 
     with translated("find", "the warehouse's address"):
         address = endpoint(graph.cloud)

@@ -23,7 +23,7 @@ def status(run: Invocation) -> ExitCode:
     from txnpipe.deploy.inspection import inspect, row_counts
     from txnpipe.deploy.teardown import Inventory, nothing_there
 
-    graph = pipeline_graph(run)
+    graph = pipeline_graph(run, every_warehouse=True)
     with run.out.status("Reading what is there …"):
         findings = inspect(graph)
         if not any(finding.present and not finding.facts.get("shared") for finding in findings):

@@ -33,7 +33,7 @@ def teardown(
     from txnpipe.deploy.teardown import teardown as remove
 
     started = time.monotonic()
-    graph = pipeline_graph(run)
+    graph = pipeline_graph(run, every_warehouse=True)
     with run.out.status("Reading what is there …"):
         inventory = take_inventory(graph)
         if inventory.empty:
@@ -83,7 +83,9 @@ def _announce(run: Invocation, inventory: Inventory) -> None:
         run.out.say(f"  - delete  {escape(resource.replace('/', ' ', 1))}")
     for sentence in inventory.foreign:
         run.out.warn(f"left alone: {sentence}")
-    if run.target.final_snapshot and any(item.startswith("warehouse/") for item in inventory.present):
+    if run.target.final_snapshot and any(
+        item.startswith(("warehouse/", "namespace/")) for item in inventory.present
+    ):
         days = run.settings.warehouse.final_snapshot_retention_days
         kept = "for ever" if days < 0 else f"for {days} days"
         run.out.say(f"The warehouse leaves a final snapshot, kept {kept}; the rows are in no other place.")

@@ -71,12 +71,47 @@ class StreamSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class WarehouseSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Redshift."""
+    """Redshift, as a provisioned cluster or serverless (a namespace and a workgroup)."""
 
+    kind: Annotated[
+        Literal["provisioned", "serverless"],
+        Meta(description="provisioned (a cluster, by the hour) or serverless (by RPU-hours used)"),
+    ] = "provisioned"
     node_type: Annotated[
-        str, Meta(description="Node type of the cluster; dc2 nodes can no longer be created")
+        str, Meta(description="Provisioned: node type of the cluster; dc2 nodes can no longer be created")
     ] = "rg.large"
-    nodes: Annotated[int, Meta(ge=1, le=128, description="Number of nodes")] = 1
+    nodes: Annotated[int, Meta(ge=1, le=128, description="Provisioned: number of nodes")] = 1
+    base_capacity_rpu: Annotated[
+        int,
+        Meta(
+            ge=4,
+            le=1024,
+            description="Serverless: base capacity, 4 or a multiple of 8 up to 512, in some regions a"
+            " multiple of 32 up to 1024 (Redshift Serverless)",
+        ),
+    ] = 4
+    max_capacity_rpu: Annotated[
+        Annotated[int, Meta(ge=4)] | None,
+        Meta(description="Serverless: capacity that scaling never exceeds; null: Redshift's own bound"),
+    ] = None
+    usage_limit_rpu_hours: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Serverless: RPU-hours of a period after which usage_limit_action is taken; null:"
+            " what the base capacity uses when it never sleeps, and a quarter more (120 a day for 4 RPU)"
+        ),
+    ] = None
+    usage_limit_period: Annotated[
+        Literal["daily", "weekly", "monthly"],
+        Meta(description="Serverless: period of the usage limit; a week begins on Sunday"),
+    ] = "daily"
+    usage_limit_action: Annotated[
+        Literal["log", "emit-metric", "deactivate"],
+        Meta(
+            description="Serverless: deactivate turns queries off until the period ends: records wait in the"
+            " stream, and those older than loader.maximum_record_age_seconds go to the on-failure bucket"
+        ),
+    ] = "deactivate"
     database: Annotated[
         str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}\Z", description="Name of the database")
     ] = "txnpipe"
@@ -99,7 +134,7 @@ class WarehouseSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         Meta(
             ge=1150,
             le=65535,
-            description="Port of the cluster; RA3 and RG allow 5431-5455 and 8191-8215 (Redshift)",
+            description="Port; Redshift allows 5431-5455 and 8191-8215",
         ),
     ] = 5439
     access: Annotated[

@@ -11,6 +11,7 @@ from typing import Any
 from txnpipe.aws import Target
 from txnpipe.config import Settings
 from txnpipe.deploy.artifacts import Artifacts
+from txnpipe.deploy.warehouse_parts import refuse_warehouse, unwanted_parts, warehouse_parts
 from txnpipe.names import Names
 from txnpipe.resources import policies
 from txnpipe.resources.alarms import Alarms
@@ -24,7 +25,6 @@ from txnpipe.resources.function import Function
 from txnpipe.resources.log_group import LogGroup
 from txnpipe.resources.network import (
     SecurityGroup,
-    SubnetGroup,
     endpoint_group,
     loader_group,
     placement,
@@ -39,7 +39,7 @@ from txnpipe.resources.secrets_endpoint import SecretsEndpoint
 from txnpipe.resources.stream import Stream
 from txnpipe.resources.stream_key import customer_key
 from txnpipe.resources.topic import Topic
-from txnpipe.resources.warehouse import Warehouse, endpoint, refuse_ended_nodes
+from txnpipe.resources.warehouse_address import endpoint
 
 ALERT_SHARDS = 1
 """Alerts are few: one shard takes 1,000 a second."""
@@ -48,11 +48,16 @@ ANALYTICS_LOG_STREAM = "application"
 
 @dataclass(frozen=True)
 class Graph:
-    """Resources by id, in an order in which every one comes after what it requires."""
+    """Resources by id, in an order in which every one comes after what it requires.
+
+    unwanted: ids of resources that the configuration does not ask for; they are looked for and removed, never
+    made.
+    """
 
     cloud: Cloud
     resources: Mapping[str, Resource[Any]]
     bucket: str
+    unwanted: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Resource[Any]]:
         return iter(self.resources.values())
@@ -69,9 +74,15 @@ def assemble(
     *,
     artifacts: Artifacts | None = None,
     waiter: Waiter | None = None,
+    every_warehouse: bool = False,
 ) -> Graph:
-    """The graph of one pipeline. Asks nobody anything; refuses what cannot exist any more (USAGE)."""
-    refuse_ended_nodes(settings.warehouse.node_type)
+    """The graph of one pipeline. Asks nobody anything; refuses what cannot exist (USAGE).
+
+    every_warehouse: the warehouse of the kind that the settings do not name as well. For looking and
+    removing only: no such graph is ever applied.
+    """
+    if not every_warehouse:
+        refuse_warehouse(settings.warehouse, names.region)
     refuse_sql_runtime(settings.analytics.runtime)
     cloud = Cloud(target, settings, names, waiter or Waiter())
     zips = artifacts or Artifacts(target, settings, names)
@@ -82,14 +93,18 @@ def assemble(
         *_functions(cloud, parts, zips, bucket),
         Alarms(cloud, names.alarms),
     ]
-    return graph_of(cloud, resources, id_of(bucket))
+    group = warehouse_group(cloud, parts.loader_group)
+    unwanted = unwanted_parts(cloud, group) if every_warehouse else []
+    return graph_of(cloud, [*resources, *unwanted], id_of(bucket), frozenset(map(id_of, unwanted)))
 
 
-def graph_of(cloud: Cloud, resources: list[Resource[Any]], bucket: str) -> Graph:
+def graph_of(
+    cloud: Cloud, resources: list[Resource[Any]], bucket: str, unwanted: frozenset[str] = frozenset()
+) -> Graph:
     """Orders resources. A requirement that is no resource, or a circle, is a defect and raises."""
     by_id = {id_of(resource): resource for resource in resources}
     sorter = TopologicalSorter({key: by_id[key].requires for key in by_id})
-    return Graph(cloud, {key: by_id[key] for key in sorter.static_order()}, bucket)
+    return Graph(cloud, {key: by_id[key] for key in sorter.static_order()}, bucket, unwanted)
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ class _Parts:
     endpoint: SecretsEndpoint
     secret: LoaderSecret
     user: DatabaseUser
-    warehouse: Warehouse
+    warehouse: Resource[Any]
     everything: list[Resource[Any]]
 
 
@@ -124,10 +139,9 @@ def _parts(cloud: Cloud, bucket: Bucket, zips: Artifacts) -> _Parts:
     group_of_loader = loader_group(cloud, id_of(loader_role))
     group_of_warehouse = warehouse_group(cloud, group_of_loader)
     group_of_endpoint = endpoint_group(cloud)
-    subnets = SubnetGroup(cloud, names.cluster)
     secrets_endpoint = SecretsEndpoint(cloud, names.cluster, group_of_endpoint)
     s3_gateway = S3Gateway(cloud, names.cluster)
-    warehouse = Warehouse(cloud, names.cluster, group_of_warehouse, subnets.name)
+    warehouse, beside = warehouse_parts(cloud, settings.warehouse.kind, group_of_warehouse)
     schema = Schema(cloud, settings.warehouse.database, id_of(warehouse))
     secret = LoaderSecret(cloud, names.loader_secret)
     user = DatabaseUser(cloud, settings.warehouse.loader_user, id_of(warehouse), id_of(schema), secret)
@@ -143,8 +157,8 @@ def _parts(cloud: Cloud, bucket: Bucket, zips: Artifacts) -> _Parts:
     )
     everything: list[Resource[Any]] = [
         *(stream, alert_stream, topic, loader_role, notifier_role, analytics_role),
-        *(group_of_loader, group_of_warehouse, group_of_endpoint, subnets, secrets_endpoint, s3_gateway),
-        *(warehouse, schema, secret, user, code, logs, app),
+        *(group_of_loader, group_of_warehouse, group_of_endpoint, secrets_endpoint, s3_gateway),
+        *(warehouse, *beside, schema, secret, user, code, logs, app),
     ]
     return _Parts(
         stream,
@@ -245,6 +259,9 @@ def _loader_environment(cloud: Cloud, secret: LoaderSecret) -> dict[str, Any]:
         "WAREHOUSE_PORT": str(where[1]) if where else KNOWN_AFTER_APPLY,
         "WAREHOUSE_DATABASE": cloud.settings.warehouse.database,
         "WAREHOUSE_SSLMODE": cloud.target.sslmode,
+        # The name itself comes from the secret. Another one here makes Lambda start afresh, so that no warm
+        # connection goes on as a user that has lost its privileges.
+        "WAREHOUSE_USER": cloud.settings.warehouse.loader_user,
         "ALERT_STREAM_ARN": cloud.names.alert_stream_arn,
         "DEDUPE_WINDOW_DAYS": str(cloud.settings.loader.dedupe_window_days),
     }

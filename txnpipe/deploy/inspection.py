@@ -11,8 +11,8 @@ from txnpipe.deploy.graph import Graph
 from txnpipe.deploy.plan import in_parallel
 from txnpipe.errors import TxnpipeError
 from txnpipe.resources.difference import plain
-from txnpipe.resources.resource import Observed, Resource
-from txnpipe.resources.warehouse import status_of
+from txnpipe.resources.resource import Observed, Resource, id_of
+from txnpipe.resources.warehouse_address import status_of
 
 TABLES = ("transactions", "alerts", "rejected_transactions")
 MISSING = "missing"
@@ -43,9 +43,16 @@ class Finding:
 
 
 def inspect(graph: Graph) -> tuple[Finding, ...]:
-    """Every resource, in the graph's order. What cannot be read is a finding, too."""
+    """Every resource, in the graph's order. What cannot be read is a finding, too.
+
+    Of what the configuration does not ask for, only what is there.
+    """
     answers = in_parallel(_read, graph)
-    return tuple(_finding(resource, answer) for resource, answer in zip(graph, answers, strict=True))
+    return tuple(
+        finding
+        for resource, answer in zip(graph, answers, strict=True)
+        if (finding := _finding(resource, answer)).present or id_of(resource) not in graph.unwanted
+    )
 
 
 def row_counts(graph: Graph) -> tuple[dict[str, int], str]:

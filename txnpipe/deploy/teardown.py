@@ -59,7 +59,13 @@ def take_inventory(graph: Graph) -> Inventory:
             foreign.append(answer.cause)
         elif answer is not None and not answer.facts.get("shared"):
             present.append(id_of(resource))
-    return Inventory(tuple(present), tuple(foreign), _tagged(graph))
+    arns = {
+        answer.facts.get("arn")
+        for answer in answers
+        if answer is not None and not isinstance(answer, TxnpipeError)
+    }
+    named = tuple(arn for arn in _tagged(graph) if arn not in arns)
+    return Inventory(tuple(present), tuple(foreign), named)
 
 
 def teardown(
@@ -159,12 +165,12 @@ def _tagged(graph: Graph) -> tuple[str, ...]:
     with translated("look for", f"resources tagged {TAG_PIPELINE}"):
         for page in tagging.get_paginator("get_resources").paginate(TagFilters=filters):
             found += (entry["ResourceARN"] for entry in page["ResourceTagMappingList"])
-    return tuple(sorted(arn for arn in found if not _is_named(arn, graph)))
+        return tuple(sorted(arn for arn in found if not _is_named(arn, graph) and not _has_gone(arn, graph)))
 
 
 def _is_named(arn: str, graph: Graph) -> bool:
     """Whether a deterministic name accounts for this ARN. So does a final snapshot, kept on purpose."""
-    if ":snapshot:" in arn:
+    if ":snapshot:" in arn or ":snapshot/" in arn:
         return True
     return any(_ends_with(arn, name) for name in _names(graph))
 
@@ -175,6 +181,19 @@ def _names(graph: Graph) -> set[str]:
     for resource in graph:
         names |= set(resource.alarm_names) if isinstance(resource, Alarms) else {resource.name}
     return names
+
+
+def _has_gone(arn: str, graph: Graph) -> bool:
+    """Whether Redshift Serverless knows it no more. Its ARNs end in an id, so that no name tells whether what
+    the tagging service still lists is one that was just deleted."""
+    if ":redshift-serverless:" not in arn:
+        return False
+    serverless = graph.cloud.client("redshift-serverless")
+    try:
+        serverless.list_tags_for_resource(resourceArn=arn)
+    except serverless.exceptions.ResourceNotFoundException:
+        return True
+    return False
 
 
 def _ends_with(arn: str, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Protocol
 
 from txnpipe.aws import Target, translated
 from txnpipe.local.client import LocalCloud
@@ -25,26 +26,35 @@ def aws_variables(cloud: LocalCloud, region: str) -> dict[str, str]:
     }
 
 
-def warehouse_variables(home: Home, target: Target, cluster: str, pipeline: str) -> dict[str, str]:
-    """For psql and everything else that uses libpq; empty where the pipeline has no cluster.
+class Address(Protocol):
+    """Where a warehouse is, and which secret holds its administrator's password ("" for none)."""
+
+    @property
+    def host(self) -> str | None: ...
+
+    @property
+    def port(self) -> int | None: ...
+
+    @property
+    def database(self) -> str: ...
+
+    @property
+    def admin_user(self) -> str: ...
+
+    @property
+    def secret_arn(self) -> str: ...
+
+
+def warehouse_variables(home: Home, target: Target, found: Address | None, pipeline: str) -> dict[str, str]:
+    """For psql and everything else that uses libpq; empty where the pipeline has no warehouse.
 
     The administrator's password goes into a file that only its owner can read.
     """
-    from botocore.exceptions import ClientError
-
-    with translated("look for", f"the cluster {cluster}"):
-        try:
-            found = target.client("redshift").describe_clusters(ClusterIdentifier=cluster)["Clusters"][0]
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("ClusterNotFound", "ClusterNotFoundFault"):
-                return {}
-            raise
-        endpoint, secret_arn = found.get("Endpoint"), found.get("MasterPasswordSecretArn")
-        if not endpoint or not secret_arn:
-            return {}
-        secret = target.client("secretsmanager").get_secret_value(SecretId=secret_arn)["SecretString"]
-    host, port, database = endpoint["Address"], str(endpoint["Port"]), found["DBName"]
-    user = found["MasterUsername"]
+    if found is None or found.host is None or not found.secret_arn:
+        return {}
+    with translated("read", "the warehouse's password"):
+        secret = target.client("secretsmanager").get_secret_value(SecretId=found.secret_arn)["SecretString"]
+    host, port, database, user = found.host, str(found.port), found.database, found.admin_user
     line = ":".join(_escaped(field) for field in (host, port, "*", user, json.loads(secret)["password"]))
     return {
         "PGHOST": host,

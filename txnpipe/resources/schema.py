@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from txnpipe.resources.difference import Difference
 from txnpipe.resources.resource import Cloud, Observed
-from txnpipe.resources.warehouse import status_of
+from txnpipe.resources.warehouse_address import status_of
 from txnpipe.warehouse import Warehouse, migrations, open_warehouse
 from txnpipe.warehouse.schema import load as load_migrations
 
@@ -42,7 +42,7 @@ class Schema:
         return SchemaState(())
 
     def read(self) -> Observed[SchemaState] | None:
-        """See Resource. None where there is no cluster to ask yet, or an empty one."""
+        """See Resource. None where there is no warehouse to ask yet, or an empty one."""
         status = status_of(self.cloud)
         if status is None or status == "creating":
             return None
@@ -67,7 +67,7 @@ class Schema:
         """See Resource. A migration is committed or it is not."""
 
     def delete(self) -> None:
-        """See Resource. It goes with the cluster."""
+        """See Resource. It goes with the warehouse."""
 
     def _open(self) -> Warehouse:
         return open_warehouse(self.cloud.target, self.cloud.settings, self.cloud.names)

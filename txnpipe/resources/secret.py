@@ -20,6 +20,8 @@ from txnpipe.resources.resource import Cloud, Observed, tags_of, wait_gone, wait
 TAG_USER = "txnpipe:database-user"
 TAG_APPLIED = "txnpipe:applied-version"
 """The version of the secret whose password the database user has; written by `database_user.py`."""
+TAG_USERS_MADE = "txnpipe:users-made"
+"""Database users that were made, with blanks; written by `database_user.py`."""
 READY_TIMEOUT_S = 60.0
 NAME_FREE_TIMEOUT_S = 300.0
 PASSWORD_LENGTH = 40

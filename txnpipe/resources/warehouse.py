@@ -1,4 +1,4 @@
-"""The Redshift cluster.
+"""The provisioned warehouse: a Redshift cluster.
 
 Redshift keeps the administrator's password in a secret of its own (ManageMasterPassword); nobody here ever
 sees it at creation. A paused cluster is resumed. What would need another cluster (another database or
@@ -12,21 +12,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from txnpipe.errors import usage_error
 from txnpipe.resources.difference import LOSES_DATA, Difference
 from txnpipe.resources.network import SecurityGroup, placement
+from txnpipe.resources.node_types import refuse_unorderable
 from txnpipe.resources.refusals import coded, once_accepted
 from txnpipe.resources.resource import Cloud, Observed, resource_id, tags_of, wait_gone, wait_ready
+from txnpipe.resources.warehouse_kind import refuse_other_kind
+from txnpipe.warehouse.finding import LEAVING, describe_cluster
 
 READY_TIMEOUT_S = 3600.0
 """A resize or a resume can take most of an hour; a creation takes minutes."""
-ENDED_NODE_TYPES = ("dc1.", "dc2.", "ds1.", "ds2.")
-"""Creation fails for these ("Invalid node type"), though the API's model still lists them."""
-
 TAG_PORT = "txnpipe:port"
 """The port that was asked for. It is compared instead of the one in use: a stand-in for Redshift may have had
 to take another one, and asking again would not change that."""
-_LEAVING = {"deleting", "final-snapshot"}
 _BROKEN = {
     "incompatible-network": "Look at the cluster's subnet group and security group in the console.",
     "incompatible-parameters": "Look at the cluster's parameter group in the console.",
@@ -59,37 +57,6 @@ class WarehouseState:
     running: bool
 
 
-def refuse_ended_nodes(node_type: str) -> None:
-    """Raises USAGE for a node type that can no longer be created."""
-    if node_type.startswith(ENDED_NODE_TYPES):
-        raise usage_error(
-            f"Redshift no longer creates {node_type} clusters: the dc and ds generations have ended.",
-            "Set warehouse.node_type to rg.large (or ra3.large); one node of it replaces dc2.large.",
-        )
-
-
-def endpoint(cloud: Cloud) -> tuple[str, int] | None:
-    """Host and port of the cluster, or None while it has none."""
-    found = _describe(cloud, cloud.names.cluster)
-    address = (found or {}).get("Endpoint") or {}
-    return (address["Address"], address["Port"]) if address.get("Address") else None
-
-
-def status_of(cloud: Cloud) -> str | None:
-    """The cluster's status, or None where there is no cluster that will ever answer SQL."""
-    found = _describe(cloud, cloud.names.cluster)
-    return None if found is None or found["ClusterStatus"] in _LEAVING else found["ClusterStatus"]
-
-
-def _describe(cloud: Cloud, name: str) -> dict[str, Any] | None:
-    redshift = cloud.client("redshift")
-    try:
-        found: dict[str, Any] = redshift.describe_clusters(ClusterIdentifier=name)["Clusters"][0]
-    except redshift.exceptions.ClusterNotFoundFault:
-        return None
-    return found
-
-
 @dataclass(frozen=True)
 class Warehouse:
     """The cluster."""
@@ -112,7 +79,11 @@ class Warehouse:
     def desired(self) -> WarehouseState:
         """See Resource."""
         settings = self.cloud.settings.warehouse
-        refuse_ended_nodes(settings.node_type)
+        refuse_other_kind(self.cloud)
+        cluster = describe_cluster(self.cloud.target, self.name)
+        known = (cluster["NodeType"], cluster["NumberOfNodes"]) if cluster else None
+        if known != (settings.node_type, settings.nodes):
+            refuse_unorderable(self.cloud, settings.node_type, settings.nodes)
         return WarehouseState(
             node_type=settings.node_type,
             nodes=settings.nodes,
@@ -128,12 +99,12 @@ class Warehouse:
 
     def read(self) -> Observed[WarehouseState] | None:
         """See Resource."""
-        cluster = _describe(self.cloud, self.name)
+        cluster = describe_cluster(self.cloud.target, self.name)
         if cluster is None:
             return None
         status = cluster["ClusterStatus"]
         tags = tags_of(cluster.get("Tags", []))
-        leaving = status in _LEAVING
+        leaving = status in LEAVING
         if not leaving:
             self.cloud.assert_ours(self.kind, self.name, tags)
         address = cluster.get("Endpoint") or {}

@@ -1,8 +1,8 @@
 """Talking SQL to the warehouse.
 
-`opening` finds the cluster and its password and chooses between two ways behind one interface: `direct`
-(psycopg2, needs a network path) and `data_api` (HTTPS, needs none). `schema` and `migrations` keep the
-tables, `users` the loader's database user.
+`finding` asks Redshift where the warehouse is, a cluster or a serverless workgroup; `opening` chooses between
+two ways there behind one interface: `direct` (psycopg2, needs a network path) and `data_api` (HTTPS, needs
+none). `schema` and `migrations` keep the tables, `users` the loader's database user.
 """
 
 from __future__ import annotations

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from txnpipe.aws import Target, error_code, translated
+from txnpipe.aws import Target, translated
 from txnpipe.config import Settings
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.names import Names
+from txnpipe.warehouse.finding import Kind, find
 from txnpipe.warehouse.interface import Warehouse, WarehouseError
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a cluster is and which secret opens it."""
+    """Where a warehouse is, and which secret opens it."""
 
-    cluster: str
+    kind: Kind
+    name: str
     status: str
     host: str
     port: int
@@ -25,62 +27,65 @@ class Location:
     secret_arn: str
 
 
-def locate(target: Target, names: Names) -> Location:
-    """Asks Redshift for the pipeline's cluster.
+def locate(target: Target, settings: Settings, names: Names) -> Location:
+    """Asks Redshift for the pipeline's warehouse of the kind that the settings name.
 
-    Raises TxnpipeError: NOT_FOUND (no cluster), CONFLICT (there is one, but it takes no connections now).
+    Raises TxnpipeError: NOT_FOUND (there is none), CONFLICT (there is one, but it takes no connections now).
     """
-    from botocore.exceptions import ClientError
-
-    redshift = target.client("redshift")
+    kind: Kind = settings.warehouse.kind
     with translated("find", f"the warehouse {names.cluster}"):
-        try:
-            clusters = redshift.describe_clusters(ClusterIdentifier=names.cluster)["Clusters"]
-        except ClientError as error:
-            if error_code(error) not in ("ClusterNotFound", "ClusterNotFoundFault"):
-                raise
-            clusters = []
-    if not clusters:
-        raise TxnpipeError(
-            f"There is no warehouse {names.cluster}.", "Create it with txnpipe setup.", ExitCode.NOT_FOUND
+        found = find(target, kind, names.cluster)
+    if found is None:
+        other = (
+            ", or set warehouse.kind to the kind that it has" if _other_is_there(target, kind, names) else ""
         )
-    cluster = clusters[0]
-    status = cluster["ClusterStatus"]
-    endpoint = cluster.get("Endpoint") or {}
-    if not endpoint.get("Address") or status in _CLOSED:
         raise TxnpipeError(
-            f"The warehouse {names.cluster} is {status} and takes no connections.",
-            _fix(status),
+            f"There is no {kind} warehouse {names.cluster}.",
+            f"Create it with txnpipe setup{other}.",
+            ExitCode.NOT_FOUND,
+        )
+    if found.host is None or found.port is None or found.status in _CLOSED:
+        raise TxnpipeError(
+            f"The warehouse {names.cluster} is {found.status} and takes no connections.",
+            _fix(found.status),
             ExitCode.CONFLICT,
         )
     return Location(
-        cluster=names.cluster,
-        status=status,
-        host=endpoint["Address"],
-        port=int(endpoint["Port"]),
-        database=cluster["DBName"],
-        admin_user=cluster["MasterUsername"],
-        secret_arn=cluster.get("MasterPasswordSecretArn") or "",
+        kind=kind,
+        name=found.name,
+        status=found.status,
+        host=found.host,
+        port=int(found.port),
+        database=found.database,
+        admin_user=found.admin_user,
+        secret_arn=found.secret_arn,
     )
+
+
+def _other_is_there(target: Target, kind: Kind, names: Names) -> bool:
+    other: Kind = "serverless" if kind == "provisioned" else "provisioned"
+    with translated("find", f"the warehouse {names.cluster}"):
+        return find(target, other, names.cluster) is not None
 
 
 def open_warehouse(target: Target, settings: Settings, names: Names) -> Warehouse:
     """The pipeline's warehouse as its administrator; connects when first used. Close it, or use `with`.
 
-    Raises as `locate` does; CONFLICT for a cluster whose password no secret keeps.
+    Raises as `locate` does; CONFLICT for a warehouse whose password no secret keeps.
     """
-    location = locate(target, names)
+    location = locate(target, settings, names)
     if not location.secret_arn:
         raise TxnpipeError(
-            f"Redshift does not manage the password of {location.cluster}'s administrator in a secret.",
+            f"Redshift does not manage the password of {location.name}'s administrator in a secret.",
             "Run txnpipe setup: it turns that on.",
             ExitCode.CONFLICT,
         )
     if target.warehouse_access == "data-api":
         from txnpipe.warehouse.data_api import DataApiWarehouse
 
+        named = "ClusterIdentifier" if location.kind == "provisioned" else "WorkgroupName"
         where = {
-            "ClusterIdentifier": location.cluster,
+            named: location.name,
             "Database": settings.warehouse.database,
             "SecretArn": location.secret_arn,
         }
@@ -114,6 +119,7 @@ def secret_password(target: Target, secret_arn: str) -> str:
 _CLOSED = frozenset(
     {"creating", "deleting", "paused", "pausing", "resuming", "rebooting", "hardware-failure"}
 )
+"""Of a cluster; a workgroup is creating, available, modifying or deleting."""
 
 
 def _fix(status: str) -> str:

@@ -1,8 +1,8 @@
 """The loader's database user: may read and add rows to the tables it fills, and nothing else.
 
-The password comes from whoever made its secret. CREATE USER takes no parameters, so the password has to stand
-in the statement: it is therefore restricted to letters, digits and a few marks that need no quoting, and no
-error that leaves here holds the statement.
+The password comes from whoever made its secret. CREATE USER takes no parameters, so something of the password
+has to stand in the statement: a hash of it (`passwords`). The password itself leaves this process in no
+statement, to no log.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from txnpipe.errors import usage_error
-from txnpipe.warehouse.interface import Warehouse
+from txnpipe.warehouse.interface import Warehouse, WarehouseError
+from txnpipe.warehouse.passwords import hashed
 
 LOADER_TABLES = ("transactions", "alerts", "rejected_transactions")
 MUTEX = "loader_mutex"
@@ -40,12 +41,35 @@ def ensure_loader_user(warehouse: Warehouse, user: str, password: str) -> None:
     tables = ", ".join(LOADER_TABLES)
     warehouse.run_batch(
         [
-            f"{verb} USER {user} PASSWORD '{password}'",
+            f"{verb} USER {user} PASSWORD '{hashed(warehouse.dialect, user, password)}'",
             f"GRANT USAGE ON SCHEMA public TO {user}",
             f"GRANT SELECT, INSERT ON {tables} TO {user}",
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON {MUTEX} TO {user}",
         ]
     )
+
+
+def retire_user(warehouse: Warehouse, user: str) -> None:
+    """Takes a former loader's privileges and drops it. Idempotent; a user that is not there is fine.
+
+    One that owns something, or was given more by others, stays in the database: without the loader's
+    privileges, and for those others to remove. Raises TxnpipeError (SERVICE) from the warehouse.
+    """
+    if not _exists(warehouse, user):
+        return
+    tables = ", ".join((*LOADER_TABLES, MUTEX))
+    warehouse.run_batch([f"REVOKE ALL ON {tables} FROM {user}", f"REVOKE USAGE ON SCHEMA public FROM {user}"])
+    try:
+        warehouse.execute(f"DROP USER {user}")
+    except WarehouseError as error:
+        if not _STILL_NEEDED.search(error.cause):
+            raise
+
+
+_STILL_NEEDED = re.compile(r"(cannot|can't) be dropped")
+"""PostgreSQL: "role … cannot be dropped because some objects depend on it"; Redshift: "user … can't be
+dropped because the user owns some object" (DROP USER, Redshift Database Developer Guide). The Data API gives
+no SQL state."""
 
 
 def acceptable(password: str) -> bool:

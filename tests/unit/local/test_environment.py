@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +18,43 @@ from txnpipe.local.home import Home
 from txnpipe.local.runtime import Options
 
 PASSWORD = "a:b\\c d'e"
-CLUSTER = {
-    "Endpoint": {"Address": "127.0.0.1", "Port": 5440},
-    "MasterPasswordSecretArn": "arn:secret",
-    "MasterUsername": "admin",
-    "DBName": "txnpipe",
-}
 
 
-class Clients:
-    """A target that knows one cluster, or answers with an error code."""
+@dataclass(frozen=True)
+class Warehouse:
+    """What was found of a warehouse."""
 
-    def __init__(self, cluster: dict[str, Any] | str) -> None:
-        self._cluster = cluster
+    host: str | None = "127.0.0.1"
+    port: int | None = 5440
+    database: str = "txnpipe"
+    admin_user: str = "admin"
+    secret_arn: str = "arn:secret"
 
-    def client(self, service: str) -> Clients:
+
+class Secrets:
+    """A target that knows one secret, or answers with an error code."""
+
+    def __init__(self, error: str = "") -> None:
+        self._error = error
+
+    def client(self, service: str) -> Secrets:
+        assert service == "secretsmanager"
         return self
-
-    def describe_clusters(self, **_: str) -> dict[str, Any]:
-        if isinstance(self._cluster, str):
-            raise ClientError({"Error": {"Code": self._cluster, "Message": "no"}}, "DescribeClusters")
-        return {"Clusters": [self._cluster]}
 
     def get_secret_value(self, **arguments: str) -> dict[str, str]:
         assert arguments == {"SecretId": "arn:secret"}
+        if self._error:
+            raise ClientError({"Error": {"Code": self._error, "Message": "no"}}, "GetSecretValue")
         return {"SecretString": json.dumps({"username": "admin", "password": PASSWORD})}
 
 
-def variables(home: Home, cluster: dict[str, Any] | str) -> dict[str, str]:
-    target: Any = Clients(cluster)
-    return warehouse_variables(home, target, "transaction-warehouse", "default")
+def variables(home: Home, found: Warehouse | None, error: str = "") -> dict[str, str]:
+    target: Any = Secrets(error)
+    return warehouse_variables(home, target, found, "default")
 
 
 def test_psql_finds_the_cluster_and_the_password_is_private(tmp_path: Path) -> None:
-    found = variables(Home(tmp_path), CLUSTER)
+    found = variables(Home(tmp_path), Warehouse())
 
     file = Path(found.pop("PGPASSFILE"))
     assert found == {"PGHOST": "127.0.0.1", "PGPORT": "5440", "PGUSER": "admin", "PGDATABASE": "txnpipe"}
@@ -59,15 +63,15 @@ def test_psql_finds_the_cluster_and_the_password_is_private(tmp_path: Path) -> N
     assert file.read_text() == "127.0.0.1:5440:*:admin:a\\:b\\\\c d'e\n"
 
 
-@pytest.mark.parametrize("cluster", ["ClusterNotFound", CLUSTER | {"Endpoint": None}])
-def test_without_a_cluster_there_is_nothing_for_psql(tmp_path: Path, cluster: dict[str, Any] | str) -> None:
-    assert variables(Home(tmp_path), cluster) == {}
+@pytest.mark.parametrize("found", [None, Warehouse(host=None, port=None), Warehouse(secret_arn="")])
+def test_without_a_warehouse_there_is_nothing_for_psql(tmp_path: Path, found: Warehouse | None) -> None:
+    assert variables(Home(tmp_path), found) == {}
     assert list(tmp_path.iterdir()) == []
 
 
-def test_any_other_error_is_not_taken_for_no_cluster(tmp_path: Path) -> None:
+def test_a_secret_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TxnpipeError, match="AccessDenied"):
-        variables(Home(tmp_path), "AccessDenied")
+        variables(Home(tmp_path), Warehouse(), "AccessDenied")
 
 
 def test_the_aws_variables_are_those_that_sdks_read(tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ from txnpipe.local.redshift import rules
 from txnpipe.local.service import ServiceError
 
 CAPACITIES = (4, *range(8, 513, 8))
-"""Base capacities in RPU."""
+"""Base capacities in RPU ("Compute capacity for Amazon Redshift Serverless")."""
+LARGE_CAPACITIES = range(544, 1025, 32)
+LARGE_REGIONS = frozenset({"us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1"})
+"""More base capacities, and where they exist."""
+NO_MAXIMUM = -1
+"""As maxCapacity in UpdateWorkgroup: lifts the bound."""
 FEWEST_SUBNETS = 3
 """In as many availability zones."""
 
@@ -35,9 +40,9 @@ def require_available(document: Document) -> None:
         )
 
 
-def check_capacity(base: int, most: int | None) -> None:
+def check_capacity(region: str, base: int, most: int | None) -> None:
     """Raises ServiceError for capacities that do not exist."""
-    if base not in CAPACITIES:
+    if base not in CAPACITIES and not (base in LARGE_CAPACITIES and region in LARGE_REGIONS):
         raise invalid(f"Base capacity must be 4, or 8 to {CAPACITIES[-1]} in steps of 8 RPU, not {base}.")
     if most is not None and most < base:
         raise invalid(f"Max capacity {most} is below the base capacity {base}.")

@@ -23,6 +23,7 @@ from txnpipe.local.postgres.server import DEFAULT_PORT, HOST, PostgresServer
 from txnpipe.local.redshift import rules
 from txnpipe.local.redshift.instances import Instances
 from txnpipe.local.redshift.serverless.checks import (
+    NO_MAXIMUM,
     check_capacity,
     check_subnets,
     found,
@@ -181,7 +182,7 @@ class Warehouses:
         name = request["workgroupName"]
         key = key_of(region, name)
         capacity = request.get("baseCapacity") or DEFAULT_CAPACITY
-        check_capacity(capacity, request.get("maxCapacity"))
+        check_capacity(region, capacity, request.get("maxCapacity"))
         port = int(request.get("port") or DEFAULT_PORT)
         with validation():
             rules.check_port(port)
@@ -233,7 +234,11 @@ class Warehouses:
             require_available(document)
             if {"baseCapacity", "maxCapacity"} & changes.keys():
                 after = document | changes
-                check_capacity(after["baseCapacity"], after["maxCapacity"])
+                if after["maxCapacity"] == NO_MAXIMUM:
+                    if document["maxCapacity"] is None:
+                        raise invalid("The workgroup has no max capacity to remove.")
+                    after["maxCapacity"] = changes["maxCapacity"] = None
+                check_capacity(region, after["baseCapacity"], after["maxCapacity"])
             if "port" in changes:
                 with validation():
                     rules.check_port(int(changes["port"]))

@@ -1,0 +1,238 @@
+"""The compute and endpoint of a serverless warehouse: a Redshift Serverless workgroup over the namespace.
+
+Deleting it keeps the data, which are the namespace's. It is in the VPC, not public, and takes TLS only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from txnpipe.config.settings import WarehouseSettings
+from txnpipe.errors import ExitCode, TxnpipeError, usage_error
+from txnpipe.resources.difference import REPLACES, Difference
+from txnpipe.resources.namespace import Namespace
+from txnpipe.resources.network import SecurityGroup, find_vpc, placement
+from txnpipe.resources.resource import Cloud, Observed, id_of, wait_gone
+from txnpipe.resources.serverless import (
+    READY_TIMEOUT_S,
+    accepted,
+    described,
+    made,
+    serverless_tags,
+    settled,
+)
+
+LARGE_CAPACITY_REGIONS = frozenset({"us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1"})
+"""Where more than 512 RPU can be had ("Compute capacity for Amazon Redshift Serverless")."""
+FEWEST_SUBNETS = 3
+_TWO_ZONES = frozenset({"us-west-1"})
+"""Regions where three subnets in two zones do ("Considerations when using Amazon Redshift Serverless")."""
+_NO_MAXIMUM = -1
+"""What UpdateWorkgroup takes as maxCapacity to lift the bound; where there is none it is an error."""
+_TLS = "require_ssl"
+"""True by itself since 2025 in a new workgroup; asked for, so that it is seen when somebody turns it off."""
+
+
+def refuse_capacity(settings: WarehouseSettings, region: str) -> None:
+    """Raises USAGE for capacities that do not exist. Asks nobody.
+
+    Source: "Compute capacity for Amazon Redshift Serverless": 4; to 512 by 8; to 1024 by 32 in five regions.
+    """
+    base, most = settings.base_capacity_rpu, settings.max_capacity_rpu
+    large = base > 512 and base % 32 == 0
+    if large and region not in LARGE_CAPACITY_REGIONS:
+        regions = ", ".join(sorted(LARGE_CAPACITY_REGIONS))
+        raise usage_error(
+            f"Redshift Serverless has no base capacity of {base} RPU in {region}.",
+            f"Set warehouse.base_capacity_rpu to 512 at most, or use one of {regions}.",
+        )
+    if not (base == 4 or large or (base <= 512 and base % 8 == 0)):
+        raise usage_error(
+            f"Redshift Serverless has no base capacity of {base} RPU.",
+            "Set warehouse.base_capacity_rpu to 4, or to a multiple of 8 up to 512 (of 32 above).",
+        )
+    if most is not None and most < base:
+        raise usage_error(
+            f"The maximum capacity of {most} RPU is below the base capacity of {base}.",
+            "Raise warehouse.max_capacity_rpu, or lower warehouse.base_capacity_rpu.",
+        )
+
+
+@dataclass(frozen=True)
+class WorkgroupState:
+    """What a plan compares. `max_capacity` is None where nothing but Redshift bounds it."""
+
+    namespace: str = field(metadata=REPLACES)
+    base_capacity: int
+    max_capacity: int | None
+    port: int
+    subnets: tuple[str, ...]
+    security_groups: Any
+    publicly_accessible: bool
+    requires_tls: bool
+
+
+@dataclass(frozen=True)
+class Workgroup:
+    """The workgroup."""
+
+    cloud: Cloud
+    name: str
+    group: SecurityGroup
+    namespace: Namespace
+    kind: str = "workgroup"
+    inside: str | None = None
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """See Resource."""
+        return (id_of(self.group), id_of(self.namespace))
+
+    def desired(self) -> WorkgroupState:
+        """See Resource."""
+        settings = self.cloud.settings.warehouse
+        subnets, groups = placement(self.cloud, self.group)
+        self._refuse_few_zones(subnets)
+        return WorkgroupState(
+            namespace=self.namespace.name,
+            base_capacity=settings.base_capacity_rpu,
+            max_capacity=settings.max_capacity_rpu,
+            port=settings.port,
+            subnets=tuple(sorted(subnets)),
+            security_groups=groups,
+            publicly_accessible=False,
+            requires_tls=True,
+        )
+
+    def read(self) -> Observed[WorkgroupState] | None:
+        """See Resource."""
+        found = described(self.cloud, "workgroup", self.name)
+        if found is None:
+            return None
+        leaving = found.status == "DELETING"
+        if not leaving:
+            self.cloud.assert_ours(self.kind, self.name, found.tags)
+        document = found.document
+        address = document.get("endpoint") or {}
+        state = WorkgroupState(
+            namespace=document["namespaceName"],
+            base_capacity=document["baseCapacity"],
+            max_capacity=document.get("maxCapacity"),
+            port=document.get("port") or address.get("port") or self.cloud.settings.warehouse.port,
+            subnets=tuple(sorted(document.get("subnetIds", []))),
+            security_groups=tuple(sorted(document.get("securityGroupIds", []))),
+            publicly_accessible=bool(document.get("publiclyAccessible")),
+            requires_tls=_parameters(document).get(_TLS) == "true",
+        )
+        facts = {
+            "host": address.get("address"),
+            "port": address.get("port"),
+            "rpu": state.base_capacity,
+            "arn": found.arn,
+        }
+        return Observed(state, found.status, ready=found.status == "AVAILABLE", leaving=leaving, facts=facts)
+
+    def create(self, desired: WorkgroupState) -> None:
+        """See Resource."""
+        serverless = self.cloud.client("redshift-serverless")
+        bound = {} if desired.max_capacity is None else {"maxCapacity": desired.max_capacity}
+        made(
+            self.cloud,
+            self,
+            lambda: serverless.create_workgroup(
+                workgroupName=self.name,
+                namespaceName=desired.namespace,
+                baseCapacity=desired.base_capacity,
+                subnetIds=list(desired.subnets),
+                securityGroupIds=list(desired.security_groups),
+                publiclyAccessible=False,
+                port=desired.port,
+                configParameters=[{"parameterKey": _TLS, "parameterValue": "true"}],
+                tags=serverless_tags(self.cloud.tags),
+                **bound,
+            ),
+        )
+
+    def update(self, desired: WorkgroupState, differences: tuple[Difference, ...]) -> None:
+        """See Resource. One change at a time: UpdateWorkgroup takes no two, and none while one is running."""
+        fields = {difference.field: difference for difference in differences}
+        for change in capacity_changes(fields, desired):
+            self._change(**change)
+        if "security_groups" in fields:
+            self._change(securityGroupIds=list(desired.security_groups))
+        if "subnets" in fields:
+            self._change(subnetIds=list(desired.subnets))
+        if "publicly_accessible" in fields:
+            self._change(publiclyAccessible=False)
+        if "requires_tls" in fields:
+            self._change(configParameters=self._parameters_with_tls())
+        if "port" in fields:
+            self._change(port=desired.port)
+
+    def _parameters_with_tls(self) -> list[dict[str, str]]:
+        """All parameters that the workgroup has now, so that none of somebody else's is lost."""
+        found = described(self.cloud, "workgroup", self.name)
+        parameters = {**(_parameters(found.document) if found else {}), _TLS: "true"}
+        return [{"parameterKey": key, "parameterValue": value} for key, value in sorted(parameters.items())]
+
+    def _change(self, **change: Any) -> None:
+        serverless = self.cloud.client("redshift-serverless")
+        accepted(self.cloud, self, lambda: serverless.update_workgroup(workgroupName=self.name, **change))
+        self.settle()
+
+    def settle(self) -> None:
+        """See Resource."""
+        settled(self.cloud, self)
+
+    def delete(self) -> None:
+        """See Resource."""
+        accepted(self.cloud, self, self._ask_to_delete)
+        wait_gone(self.cloud, self, READY_TIMEOUT_S)
+
+    def _ask_to_delete(self) -> None:
+        serverless = self.cloud.client("redshift-serverless")
+        observed = self.read()
+        if observed is None or observed.leaving:
+            return
+        try:
+            serverless.delete_workgroup(workgroupName=self.name)
+        except serverless.exceptions.ResourceNotFoundException:
+            return
+
+    def _refuse_few_zones(self, subnets: Iterable[str]) -> None:
+        chosen = list(subnets)
+        zones = self.cloud.once(f"zones of {chosen}", lambda: _zones_of(self.cloud, chosen))
+        needed = 2 if self.cloud.names.region in _TWO_ZONES else 3
+        if len(chosen) >= FEWEST_SUBNETS and len(zones) >= needed:
+            return
+        raise TxnpipeError(
+            f"A serverless warehouse needs {FEWEST_SUBNETS} subnets in {needed} availability zones; "
+            f"{find_vpc(self.cloud).id} has {len(chosen)} in {len(zones)}.",
+            "Add subnets in other zones (aws ec2 create-default-subnet --availability-zone ZONE), or set "
+            "warehouse.kind to provisioned.",
+            ExitCode.ENVIRONMENT,
+        )
+
+
+def capacity_changes(fields: dict[str, Difference], desired: WorkgroupState) -> list[dict[str, int]]:
+    """The calls that bring both capacities to where they should be, so that base never exceeds maximum."""
+    base = [{"baseCapacity": desired.base_capacity}] if "base_capacity" in fields else []
+    if "max_capacity" not in fields:
+        return [dict(change) for change in base]
+    before: int | None = fields["max_capacity"].before
+    most = [{"maxCapacity": _NO_MAXIMUM if desired.max_capacity is None else desired.max_capacity}]
+    maximum_first = desired.max_capacity is None or (before is not None and desired.base_capacity > before)
+    return [*most, *base] if maximum_first else [*base, *most]
+
+
+def _parameters(document: Any) -> dict[str, str]:
+    return {item["parameterKey"]: item["parameterValue"] for item in document.get("configParameters", [])}
+
+
+def _zones_of(cloud: Cloud, subnets: list[str]) -> set[str]:
+    if not subnets:
+        return set()
+    found = cloud.client("ec2").describe_subnets(SubnetIds=subnets)["Subnets"]
+    return {subnet["AvailabilityZone"] for subnet in found}
