@@ -75,40 +75,43 @@ class WarehouseSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     kind: Annotated[
         Literal["provisioned", "serverless"],
-        Meta(description="provisioned (a cluster, by the hour) or serverless (by RPU-hours used)"),
+        Meta(
+            description="provisioned (a cluster, paid by the hour) or serverless (a workgroup, paid by"
+            " RPU-hours used)"
+        ),
     ] = "provisioned"
     node_type: Annotated[
-        str, Meta(description="Provisioned: node type of the cluster; dc2 nodes can no longer be created")
+        str, Meta(description="(provisioned) Node type of the cluster; dc2 nodes can no longer be created")
     ] = "rg.large"
-    nodes: Annotated[int, Meta(ge=1, le=128, description="Provisioned: number of nodes")] = 1
+    nodes: Annotated[int, Meta(ge=1, le=128, description="(provisioned) Number of nodes")] = 1
     base_capacity_rpu: Annotated[
         int,
         Meta(
             ge=4,
             le=1024,
-            description="Serverless: base capacity, 4 or a multiple of 8 up to 512, in some regions a"
+            description="(serverless) Base capacity, 4 or a multiple of 8 up to 512, in some regions a"
             " multiple of 32 up to 1024 (Redshift Serverless)",
         ),
     ] = 4
     max_capacity_rpu: Annotated[
         Annotated[int, Meta(ge=4)] | None,
-        Meta(description="Serverless: capacity that scaling never exceeds; null: Redshift's own bound"),
+        Meta(description="(serverless) Capacity that scaling never exceeds; null: Redshift's own bound"),
     ] = None
     usage_limit_rpu_hours: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(
-            description="Serverless: RPU-hours of a period after which usage_limit_action is taken; null:"
+            description="(serverless) RPU-hours of a period after which usage_limit_action is taken; null:"
             " what the base capacity uses when it never sleeps, and a quarter more (120 a day for 4 RPU)"
         ),
     ] = None
     usage_limit_period: Annotated[
         Literal["daily", "weekly", "monthly"],
-        Meta(description="Serverless: period of the usage limit; a week begins on Sunday"),
+        Meta(description="(serverless) Period of the usage limit; a week begins on Sunday"),
     ] = "daily"
     usage_limit_action: Annotated[
         Literal["log", "emit-metric", "deactivate"],
         Meta(
-            description="Serverless: deactivate turns queries off until the period ends: records wait in the"
+            description="(serverless) deactivate turns queries off until the period ends; records wait in the"
             " stream, and those older than loader.maximum_record_age_seconds go to the on-failure bucket"
         ),
     ] = "deactivate"

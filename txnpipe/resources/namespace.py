@@ -15,6 +15,7 @@ from txnpipe.resources.resource import Cloud, Observed, wait_gone
 from txnpipe.resources.serverless import (
     READY_TIMEOUT_S,
     accepted,
+    changed,
     described,
     made,
     serverless_tags,
@@ -92,14 +93,19 @@ class Namespace:
         """See Resource. One thing at a time."""
         fields = {difference.field for difference in differences}
         if "managed_password" in fields:
-            self._change(manageAdminPassword=True)
+            self._change(desired, "managed_password", manageAdminPassword=True)
         if "log_exports" in fields:
-            self._change(logExports=list(desired.log_exports))
+            self._change(desired, "log_exports", logExports=list(desired.log_exports))
 
-    def _change(self, **change: Any) -> None:
+    def _change(self, desired: NamespaceState, name: str, **change: Any) -> None:
         serverless = self.cloud.client("redshift-serverless")
-        accepted(self.cloud, self, lambda: serverless.update_namespace(namespaceName=self.name, **change))
-        self.settle()
+        changed(
+            self.cloud,
+            self,
+            desired,
+            name,
+            lambda: serverless.update_namespace(namespaceName=self.name, **change),
+        )
 
     def settle(self) -> None:
         """See Resource."""

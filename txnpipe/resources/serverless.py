@@ -79,6 +79,20 @@ def accepted(cloud: Cloud, resource: Resource[Any], call: Callable[[], T]) -> T:
     )
 
 
+def changed(cloud: Cloud, resource: Resource[S], desired: S, name: str, call: Callable[[], Any]) -> None:
+    """Changes the field `name`, and waits until the change is done. Where an answer was lost and the call is
+    to be made again, it is made only while the field is not as desired: not every change may be asked for
+    twice."""
+
+    def change() -> None:
+        observed = resource.read()
+        if observed is None or getattr(observed.state, name) != getattr(desired, name):
+            call()
+
+    accepted(cloud, resource, change)
+    resource.settle()
+
+
 def settled(cloud: Cloud, resource: Resource[S]) -> Observed[S]:
     """Waits until it is ready. Raises TxnpipeError: SERVICE where it disappears meanwhile, TIMEOUT."""
     seen: list[str] = []

@@ -18,6 +18,7 @@ from txnpipe.resources.resource import Cloud, Observed, id_of, wait_gone
 from txnpipe.resources.serverless import (
     READY_TIMEOUT_S,
     accepted,
+    changed,
     described,
     made,
     serverless_tags,
@@ -158,18 +159,18 @@ class Workgroup:
     def update(self, desired: WorkgroupState, differences: tuple[Difference, ...]) -> None:
         """See Resource. One change at a time: UpdateWorkgroup takes no two, and none while one is running."""
         fields = {difference.field: difference for difference in differences}
-        for change in capacity_changes(fields, desired):
-            self._change(**change)
+        for name, change in capacity_changes(fields, desired):
+            self._change(desired, name, **change)
         if "security_groups" in fields:
-            self._change(securityGroupIds=list(desired.security_groups))
+            self._change(desired, "security_groups", securityGroupIds=list(desired.security_groups))
         if "subnets" in fields:
-            self._change(subnetIds=list(desired.subnets))
+            self._change(desired, "subnets", subnetIds=list(desired.subnets))
         if "publicly_accessible" in fields:
-            self._change(publiclyAccessible=False)
+            self._change(desired, "publicly_accessible", publiclyAccessible=False)
         if "requires_tls" in fields:
-            self._change(configParameters=self._parameters_with_tls())
+            self._change(desired, "requires_tls", configParameters=self._parameters_with_tls())
         if "port" in fields:
-            self._change(port=desired.port)
+            self._change(desired, "port", port=desired.port)
 
     def _parameters_with_tls(self) -> list[dict[str, str]]:
         """All parameters that the workgroup has now, so that none of somebody else's is lost."""
@@ -177,10 +178,15 @@ class Workgroup:
         parameters = {**(_parameters(found.document) if found else {}), _TLS: "true"}
         return [{"parameterKey": key, "parameterValue": value} for key, value in sorted(parameters.items())]
 
-    def _change(self, **change: Any) -> None:
+    def _change(self, desired: WorkgroupState, name: str, **change: Any) -> None:
         serverless = self.cloud.client("redshift-serverless")
-        accepted(self.cloud, self, lambda: serverless.update_workgroup(workgroupName=self.name, **change))
-        self.settle()
+        changed(
+            self.cloud,
+            self,
+            desired,
+            name,
+            lambda: serverless.update_workgroup(workgroupName=self.name, **change),
+        )
 
     def settle(self) -> None:
         """See Resource."""
@@ -216,13 +222,17 @@ class Workgroup:
         )
 
 
-def capacity_changes(fields: dict[str, Difference], desired: WorkgroupState) -> list[dict[str, int]]:
-    """The calls that bring both capacities to where they should be, so that base never exceeds maximum."""
-    base = [{"baseCapacity": desired.base_capacity}] if "base_capacity" in fields else []
+def capacity_changes(
+    fields: dict[str, Difference], desired: WorkgroupState
+) -> list[tuple[str, dict[str, int]]]:
+    """Field and change, one a call, that bring both capacities to where they should be. On the way base never
+    exceeds maximum."""
+    base = [("base_capacity", {"baseCapacity": desired.base_capacity})] if "base_capacity" in fields else []
     if "max_capacity" not in fields:
-        return [dict(change) for change in base]
+        return base
     before: int | None = fields["max_capacity"].before
-    most = [{"maxCapacity": _NO_MAXIMUM if desired.max_capacity is None else desired.max_capacity}]
+    bound = _NO_MAXIMUM if desired.max_capacity is None else desired.max_capacity
+    most = [("max_capacity", {"maxCapacity": bound})]
     maximum_first = desired.max_capacity is None or (before is not None and desired.base_capacity > before)
     return [*most, *base] if maximum_first else [*base, *most]
 

@@ -86,4 +86,9 @@ def _put_inside(monkeypatch: pytest.MonkeyPatch, account: Remote) -> None:
     monkeypatch.setattr(database_user, "open_warehouse", opened)
     monkeypatch.setattr(schema, "migrations", SimpleNamespace(pending=pending, apply=apply))
     monkeypatch.setattr(schema, "load_migrations", load)
+
+    def retire(warehouse: WarehouseDouble, user: str) -> None:
+        warehouse.users.pop(user, None)
+
     monkeypatch.setattr(database_user, "ensure_loader_user", ensure)
+    monkeypatch.setattr(database_user, "retire_user", retire)

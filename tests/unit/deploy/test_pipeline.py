@@ -232,7 +232,9 @@ def test_what_somebody_changed_by_hand_is_put_right(remote: Remote) -> None:
 def test_a_lost_database_user_and_a_new_password_are_noticed(remote: Remote) -> None:
     remote.setup(DEFAULT)
     remote.warehouse.users.clear()
-    assert changed_fields(remote.plan(DEFAULT)) == {"database user/txnpipe_loader": ["secret_version"]}
+    assert changed_fields(remote.plan(DEFAULT)) == {
+        "database user/txnpipe_loader": ["secret_version", "former"]
+    }
     remote.setup(DEFAULT)
     remote.target.client("secretsmanager").put_secret_value(
         SecretId="txnpipe/default/loader", SecretString='{"username": "txnpipe_loader", "password": "New1"}'
