@@ -6,5 +6,6 @@ from typing import Any
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "provisioned cluster, provisioned streams": {},
+    "serverless warehouse": {"warehouse": {"kind": "serverless"}},
 }
 """Name → the settings that make it. One line for each kind of warehouse, stream, network that there is."""
