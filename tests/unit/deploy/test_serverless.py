@@ -13,7 +13,7 @@ from tests.unit.deploy.remote import Remote, changed_fields, settings_of, tear_d
 from tests.unit.deploy.wire import Call, Forward, Killed
 from txnpipe.config import Settings
 from txnpipe.deploy.plan import Action, assess
-from txnpipe.deploy.teardown import sweep
+from txnpipe.deploy.teardown import sweep, take_inventory
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local.redshift.transitions import Latencies
 from txnpipe.resources import workgroup
@@ -379,3 +379,18 @@ def test_a_provisioned_warehouse_is_refused_while_this_one_is_there(remote: Remo
     assert "txnpipe teardown" in caught.value.fix
     remove(remote, DEFAULT)
     refuse_other_kind(provisioned)
+
+
+def test_what_the_tagging_service_still_lists_is_no_leftover_once_it_is_gone(remote: Remote) -> None:
+    bring(remote, DEFAULT)
+    gone = the_workgroup(remote)["workgroupArn"]
+    client(remote).create_namespace(namespaceName="by-hand")
+    by_hand = client(remote).get_namespace(namespaceName="by-hand")["namespace"]["namespaceArn"]
+
+    def list_both(answer: dict[str, Any]) -> None:
+        answer["ResourceTagMappingList"] = [{"ResourceARN": arn} for arn in (gone, by_hand)]
+
+    remote.change_answer("resource-groups-tagging-api.GetResources", list_both)
+    assert take_inventory(remote.graph(DEFAULT)).tagged == (by_hand,)
+    remove(remote, DEFAULT)
+    assert take_inventory(remote.graph(DEFAULT)).tagged == (by_hand,)
