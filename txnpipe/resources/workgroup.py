@@ -5,15 +5,14 @@ Deleting it keeps the data, which are the namespace's. It is in the VPC, not pub
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from txnpipe.config.settings import WarehouseSettings
 from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 from txnpipe.resources.difference import REPLACES, Difference
 from txnpipe.resources.namespace import Namespace
-from txnpipe.resources.network import SecurityGroup, find_vpc, placement
+from txnpipe.resources.network import SecurityGroup, placement
 from txnpipe.resources.resource import Cloud, Observed, id_of, wait_gone
 from txnpipe.resources.serverless import (
     READY_TIMEOUT_S,
@@ -24,12 +23,14 @@ from txnpipe.resources.serverless import (
     serverless_tags,
     settled,
 )
+from txnpipe.resources.vpc import at_least_zones, find_vpc
 
 LARGE_CAPACITY_REGIONS = frozenset({"us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1"})
 """Where more than 512 RPU can be had ("Compute capacity for Amazon Redshift Serverless")."""
 FEWEST_SUBNETS = 3
-_TWO_ZONES = frozenset({"us-west-1"})
-"""Regions where three subnets in two zones do ("Considerations when using Amazon Redshift Serverless")."""
+"""In as many zones ("Considerations when using Amazon Redshift Serverless")."""
+_FEWER_ZONES = {"us-west-1": 2}
+"""Where fewer zones do (the same page)."""
 _NO_MAXIMUM = -1
 """What UpdateWorkgroup takes as maxCapacity to lift the bound; where there is none it is an error."""
 _TLS = "require_ssl"
@@ -94,8 +95,8 @@ class Workgroup:
     def desired(self) -> WorkgroupState:
         """See Resource."""
         settings = self.cloud.settings.warehouse
-        subnets, groups = placement(self.cloud, self.group)
-        self._refuse_few_zones(subnets)
+        subnets = _subnets(self.cloud)
+        groups = placement(self.cloud, self.group)[1]
         return WorkgroupState(
             namespace=self.namespace.name,
             base_capacity=settings.base_capacity_rpu,
@@ -207,20 +208,6 @@ class Workgroup:
         except serverless.exceptions.ResourceNotFoundException:
             return
 
-    def _refuse_few_zones(self, subnets: Iterable[str]) -> None:
-        chosen = list(subnets)
-        zones = self.cloud.once(f"zones of {chosen}", lambda: _zones_of(self.cloud, chosen))
-        needed = 2 if self.cloud.names.region in _TWO_ZONES else 3
-        if len(chosen) >= FEWEST_SUBNETS and len(zones) >= needed:
-            return
-        raise TxnpipeError(
-            f"A serverless warehouse needs {FEWEST_SUBNETS} subnets in {needed} availability zones; "
-            f"{find_vpc(self.cloud).id} has {len(chosen)} in {len(zones)}.",
-            "Add subnets in other zones (aws ec2 create-default-subnet --availability-zone ZONE), or set "
-            "warehouse.kind to provisioned.",
-            ExitCode.ENVIRONMENT,
-        )
-
 
 def capacity_changes(
     fields: dict[str, Difference], desired: WorkgroupState
@@ -241,8 +228,16 @@ def _parameters(document: Any) -> dict[str, str]:
     return {item["parameterKey"]: item["parameterValue"] for item in document.get("configParameters", [])}
 
 
-def _zones_of(cloud: Cloud, subnets: list[str]) -> set[str]:
-    if not subnets:
-        return set()
-    found = cloud.client("ec2").describe_subnets(SubnetIds=subnets)["Subnets"]
-    return {subnet["AvailabilityZone"] for subnet in found}
+def _subnets(cloud: Cloud) -> tuple[str, ...]:
+    """The subnets of the VPC in zones that every service is in. Raises ENVIRONMENT where they are too few."""
+    vpc = find_vpc(cloud)
+    usable = replace(vpc, placed=tuple(each for each in vpc.placed if each.id in vpc.open_subnets))
+    zones = _FEWER_ZONES.get(cloud.names.region, FEWEST_SUBNETS)
+    subnets = at_least_zones(usable, zones, "Redshift Serverless")
+    if len(subnets) < FEWEST_SUBNETS:
+        raise TxnpipeError(
+            f"Redshift Serverless wants {FEWEST_SUBNETS} subnets, and {vpc.id} offers {len(subnets)}.",
+            "Name another in network.subnet_ids, or set warehouse.kind to provisioned.",
+            ExitCode.ENVIRONMENT,
+        )
+    return subnets

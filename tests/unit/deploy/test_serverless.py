@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +16,13 @@ from txnpipe.deploy.teardown import sweep, take_inventory
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local.redshift.transitions import Latencies
 from txnpipe.resources import workgroup
+from txnpipe.resources.vpc import Subnet, Vpc
 from txnpipe.resources.warehouse_kind import refuse_other_kind
 
 NAME = "transaction-warehouse"
-PARTS = ("security group", "namespace", "workgroup", "usage limit")
+PARTS = ("namespace", "workgroup", "usage limit")
+BEFORE = ("role/TransactionLoaderRole", "security group/TransactionLoader", f"security group/{NAME}")
+"""What the workgroup's group needs."""
 
 
 def serverless(**warehouse: Any) -> Settings:
@@ -56,8 +58,8 @@ def client(remote: Remote) -> Any:
 def bring(remote: Remote, settings: Settings) -> None:
     """Brings the parts of the warehouse, and nothing else, up to the settings."""
     graph = remote.graph(settings)
-    for kind in PARTS:
-        resource = graph.resources[f"{kind}/{NAME}"]
+    for key in (*BEFORE, *(f"{kind}/{NAME}" for kind in PARTS)):
+        resource = graph.resources[key]
         found = assess(resource)
         if found.change.action is Action.CREATE:
             resource.create(found.desired)
@@ -329,24 +331,26 @@ def test_a_workgroup_that_disappears_while_it_is_made_is_an_error_with_a_fix(rem
     assert "free addresses" in caught.value.fix
 
 
-@pytest.mark.parametrize(("zones", "says"), [("ab", "has 2 in 2"), ("aab", "has 3 in 2")])
-def test_too_few_zones_are_refused_with_what_to_do(
-    remote: Remote, monkeypatch: pytest.MonkeyPatch, zones: str, says: str
+@pytest.mark.parametrize(
+    ("region", "zones", "says"),
+    [
+        ("us-east-1", "ab", "wants subnets in 3 zones, and those of vpc-1 lie in 2"),
+        ("us-east-1", "aab", "wants subnets in 3 zones, and those of vpc-1 lie in 2"),
+        ("us-west-1", "ab", "wants 3 subnets, and vpc-1 offers 2"),
+    ],
+)
+def test_too_few_subnets_are_refused_with_what_to_do(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch, region: str, zones: str, says: str
 ) -> None:
-    ec2 = remote.target.client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    subnets = tuple(
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")[
-            "Subnet"
-        ]["SubnetId"]
-        for number, zone in enumerate(zones)
-    )
-    monkeypatch.setattr(workgroup, "placement", lambda *_: (subnets, ("sg-1",)))
-    monkeypatch.setattr(workgroup, "find_vpc", lambda _: SimpleNamespace(id=vpc))
+    placed = tuple(Subnet(f"subnet-{n}", zone, f"zone-{zone}", "") for n, zone in enumerate(zones))
+    monkeypatch.setattr(workgroup, "find_vpc", lambda _: Vpc("vpc-1", ("10.0.0.0/16",), placed))
+    graph = remote.graph(DEFAULT)
+    monkeypatch.setattr(workgroup, "placement", lambda *_: ((), ("sg-1",)))
+    object.__setattr__(graph.cloud.names, "region", region)
     with pytest.raises(TxnpipeError, match=says) as caught:
-        remote.plan(DEFAULT)
+        graph.resources[f"workgroup/{NAME}"].desired()
     assert caught.value.exit_code is ExitCode.ENVIRONMENT
-    assert "create-default-subnet" in caught.value.fix
+    assert "network.subnet_ids" in caught.value.fix
 
 
 def test_a_stranger_s_namespace_is_left_alone(remote: Remote) -> None:
