@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("sql", LOOK),
     ("alerts", LOOK),
     ("rejects", LOOK),
+    ("cost", LOOK),
     ("config", LOOK),
     ("demo", MACHINE),
     ("local", MACHINE),

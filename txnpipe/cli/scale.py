@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,7 +33,12 @@ def scale(
         with run.out.status(f"{stream} is {state.status}; waiting for that change first …"):
             reshard.settled(client, stream)
     plan = reshard.plan(client, stream, shards)
-    payload = {"stream": stream, "from": plan.current, "to": plan.target, "steps": list(plan.steps)}
+    payload: dict[str, Any] = {
+        "stream": stream,
+        "from": plan.current,
+        "to": plan.target,
+        "steps": list(plan.steps),
+    }
     if not plan.steps:
         run.out.result("scale", {**payload, "changes": 0})
         run.out.line(f"{stream} has {_shards(plan.current)} already: nothing to do.")
@@ -41,8 +46,10 @@ def scale(
     path = " → ".join(str(step) for step in (plan.current, *plan.steps))
     changes = f"{len(plan.steps)} change{'s' if len(plan.steps) != 1 else ''}"
     run.out.say(f"{stream}: {path} shards, {changes} of the ten that Kinesis allows in 24 hours")
-    if run.target.asks_first and not yes:
-        run.out.confirm(f"Change {stream} to {_shards(plan.target)}?")
+    if run.target.asks_first:
+        payload |= _price(run, plan.current, plan.target)
+        if not yes:
+            run.out.confirm(f"Change {stream} to {_shards(plan.target)}?")
     with run.out.status(f"{stream}: {plan.current} → {plan.steps[0]} shards …") as status:
 
         def stepping(before: int, after: int) -> None:
@@ -56,6 +63,17 @@ def scale(
     run.out.result("scale", {**payload, "changes": made})
     capacity = f"{plan.target * 1000:,} records and {plan.target} MB a second"
     run.out.line(f"{stream} has {_shards(plan.target)} and takes {capacity}.")
+
+
+def _price(run: Invocation, before: int, after: int) -> dict[str, Any]:
+    """Says what the change costs; the same for `--json`, in dollars a month."""
+    from txnpipe.operate.cost.bill import money, number
+    from txnpipe.operate.cost.estimate import cost_of_shards
+    from txnpipe.operate.cost.prices import HOURS_PER_MONTH
+
+    now, then = (cost_of_shards(run.settings, shards, HOURS_PER_MONTH) for shards in (before, after))
+    run.out.say(f"The stream's shards cost {money(now, 2)} a month now and {money(then, 2)} afterwards.")
+    return {"cost": {"month_before": number(now), "month_after": number(then)}}
 
 
 def _shards(count: int) -> str:

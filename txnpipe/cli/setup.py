@@ -40,8 +40,9 @@ def setup(
         lock_of(graph, "setup").check()
         planned = make_plan(graph)
     show_plan(run.out.say, planned)
+    price = _price(run) if run.target.asks_first else {}
     if not planned.empty and run.target.asks_first and not yes:
-        run.out.confirm(f"Change account {run.names.account}, region {run.names.region}? This costs money.")
+        run.out.confirm(f"Change account {run.names.account}, region {run.names.region}?")
     with shown(run.out, len(planned.work)) as listener:
         applied = apply(graph, planned, listener)
     seconds = time.monotonic() - started
@@ -55,10 +56,20 @@ def setup(
             "region": run.names.region,
             "seconds": round(seconds, 1),
             "changes": [change.as_json() for change in applied.changes],
+            **price,
             **where,
         },
     )
     _summary(run, seconds, where)
+
+
+def _price(run: Invocation) -> dict[str, Any]:
+    """Says what the pipeline will cost, before anything is made; the same for `--json`."""
+    from txnpipe.operate.cost.estimate import estimate, in_a_sentence
+
+    cost = estimate(run.settings)
+    run.out.say(in_a_sentence(cost))
+    return {"cost": cost.standing_document()}
 
 
 def _where(run: Invocation, graph: Graph) -> dict[str, Any]:

@@ -414,6 +414,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     region: Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d\Z", description="AWS region")] = (
         "us-east-1"
     )
+    prices: Annotated[
+        dict[str, Annotated[float, Meta(ge=0)]],
+        Meta(description="Your own prices in dollars, by the items that txnpipe cost --json lists"),
+    ] = field(default_factory=dict)
     stream: StreamSettings = StreamSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     network: NetworkSettings = NetworkSettings()

@@ -1,0 +1,96 @@
+"""What of a pipeline costs money, read from its settings as the target aws would resolve them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from txnpipe.config import Settings
+
+ALERT_SHARDS = 1
+SECRETS = 2
+"""The loader's, and the administrator's that Redshift keeps (ManageMasterPassword)."""
+AWS_ARCHITECTURE = "arm64"
+AWS_BATCH_WINDOW_S = 1
+
+
+@dataclass(frozen=True)
+class StreamPrint:
+    """A Kinesis stream. shards is None in on-demand mode."""
+
+    what: str
+    shards: int | None
+    retention_hours: int
+
+
+@dataclass(frozen=True)
+class ClusterPrint:
+    """A provisioned Redshift cluster."""
+
+    node_type: str
+    nodes: int
+
+
+@dataclass(frozen=True)
+class ServerlessPrint:
+    """Redshift Serverless. monthly_limit_rpu_hours: a usage limit that stops it, in RPU-hours a month."""
+
+    base_rpu: int
+    monthly_limit_rpu_hours: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class FunctionPrint:
+    """A Lambda function behind event source mappings. window_s: how long a batch is gathered."""
+
+    what: str
+    memory_mb: int
+    batch_size: int
+    window_s: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """All of it. endpoint_zones: zones of interface endpoints, added up. subscriptions: SNS protocols."""
+
+    stream: StreamPrint
+    alert_stream: StreamPrint
+    warehouse: ClusterPrint | ServerlessPrint
+    loader: FunctionPrint
+    notifier: FunctionPrint
+    architecture: str
+    kpus: int
+    endpoint_zones: int
+    secrets: int
+    alarms: int
+    custom_metrics: int
+    log_retention_days: int
+    subscriptions: tuple[str, ...]
+
+
+def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
+    """The footprint of a pipeline. shards: how many its stream really has, where that is known."""
+    stream, analytics, loader = settings.stream, settings.analytics, settings.loader
+    functions = settings.functions
+    return Footprint(
+        stream=StreamPrint("stream of transactions", shards or stream.shards, stream.retention_hours),
+        alert_stream=StreamPrint("stream of alerts", ALERT_SHARDS, stream.retention_hours),
+        warehouse=ClusterPrint(settings.warehouse.node_type, settings.warehouse.nodes),
+        loader=FunctionPrint("loader", loader.memory_mb, loader.batch_size, _loader_window(settings)),
+        notifier=FunctionPrint("notifier", settings.notifier.memory_mb, settings.notifier.batch_size, 0),
+        architecture=AWS_ARCHITECTURE if functions.architecture == "auto" else functions.architecture,
+        kpus=analytics.parallelism,
+        endpoint_zones=1,
+        secrets=SECRETS,
+        alarms=0,
+        custom_metrics=0,
+        log_retention_days=functions.log_retention_days,
+        subscriptions=tuple(item.protocol for item in settings.topic.subscriptions),
+    )
+
+
+def _loader_window(settings: Settings) -> int:
+    chosen = settings.loader.batch_window_seconds
+    if chosen is not None:
+        return chosen
+    return AWS_BATCH_WINDOW_S if settings.loader.batch_size > 10 else 0
