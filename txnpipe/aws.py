@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +55,7 @@ class Target:
     `warehouse_access` is resolved: never "auto". `connector_jar` is the Kinesis connector that goes into the
     analytics zip; None where nobody named one. `asks_first`: changes cost money or data there, so commands
     ask before they make them. `final_snapshot`: whether the warehouse leaves a snapshot when it is torn down.
+    `client_options` override the botocore configuration of every client.
     `revive` brings the services back after a connection failure, where that is in this program's power: it
     returns once they answer at the same endpoint, and raises TxnpipeError where it cannot.
     """
@@ -74,6 +75,7 @@ class Target:
     asks_first: bool = True
     final_snapshot: bool = True
     revive: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    client_options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str, **options: Any) -> Any:
@@ -107,7 +109,9 @@ class Target:
             # Whoever brings a key talks to this machine; a proxy of the user's would be asked otherwise.
             settings["proxies"] = {}
         return session.client(  # type: ignore[no-any-return]
-            service, endpoint_url=self.endpoint_url, config=Config(**(settings | options))
+            service,
+            endpoint_url=self.endpoint_url,
+            config=Config(**(settings | dict(self.client_options) | options)),
         )
 
 

@@ -79,6 +79,21 @@ def _reviver(settings: Settings, cloud: LocalCloud) -> Callable[[], None]:
 
 
 def _aws(settings: Settings) -> Target:
+    unidentified = unidentified_aws(settings)
+    with translated(
+        "ask for the identity of",
+        "the caller",
+        "Sign in, or set aws.profile, then run the same command again.",
+    ):
+        identity = unidentified.client("sts").get_caller_identity()
+    return replace(unidentified, account=identity["Account"])
+
+
+def unidentified_aws(settings: Settings) -> Target:
+    """The target `aws` with an empty account: nobody has been asked yet who we are.
+
+    Raises TxnpipeError (USAGE) for a loopback endpoint that the configuration does not name.
+    """
     endpoint = settings.aws.endpoint_url
     # AWS_ENDPOINT_URL, and one per service: AWS_ENDPOINT_URL_KINESIS, ...
     for name, inherited in sorted(os.environ.items()):
@@ -89,7 +104,7 @@ def _aws(settings: Settings) -> Target:
                 f"Unset {name}, use --target local, or set aws.endpoint_url in the configuration.",
                 ExitCode.USAGE,
             )
-    unidentified = Target(
+    return Target(
         name="aws",
         region=settings.region,
         account="",
@@ -105,13 +120,6 @@ def _aws(settings: Settings) -> Target:
         asks_first=True,
         final_snapshot=_final_snapshot(settings, True),
     )
-    with translated(
-        "ask for the identity of",
-        "the caller",
-        "Sign in, or set aws.profile, then run the same command again.",
-    ):
-        identity = unidentified.client("sts").get_caller_identity()
-    return replace(unidentified, account=identity["Account"])
 
 
 def _platform(settings: Settings, python: str, architecture: str) -> FunctionPlatform:

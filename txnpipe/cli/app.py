@@ -36,6 +36,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("rejects", LOOK),
     ("cost", LOOK),
     ("config", LOOK),
+    ("doctor", MACHINE),
     ("demo", MACHINE),
     ("local", MACHINE),
     ("version", MACHINE),

@@ -174,14 +174,22 @@ class Home:
                 f"Set {ENVIRONMENT_VARIABLE} to a directory of your own.",
                 ExitCode.ENVIRONMENT,
             )
-        strangers = sorted(entry.name for entry in self._entries() if not _is_ours(entry.name))
-        if strangers and not self.lock_file.exists():
-            # A home's permissions are changed and `reset` empties it: not somebody's documents.
+        strangers = self.strangers()
+        if strangers:
             raise TxnpipeError(
                 f"{self.root} cannot be the local cloud's home: it holds other files ({strangers[0]}, ...).",
                 f"Set {ENVIRONMENT_VARIABLE} to an empty directory, or to one that does not exist yet.",
                 ExitCode.ENVIRONMENT,
             )
+
+    def strangers(self) -> list[str]:
+        """Names of files that make the directory somebody else's: a home that was never one holds none.
+
+        A home's permissions are changed and `reset` empties it: not somebody's documents.
+        """
+        if self.lock_file.exists():
+            return []
+        return sorted(entry.name for entry in self._entries() if not _is_ours(entry.name))
 
 
 def unusable(path: Path, error: OSError) -> TxnpipeError:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
 
 import platformdirs
@@ -42,23 +43,53 @@ def psycopg2_files(
     platform: FunctionPlatform, *, cache: Path | None = None, download: Download | None = None
 ) -> dict[str, bytes]:
     """Path → content. Raises TxnpipeError (ENVIRONMENT) when it is neither installed nor to be fetched."""
+    installed = _distribution()
+    if _serves(installed, platform):
+        return _installed_files(installed)
+    directory = cache or _wheels()
+    wheel = _cached(directory, installed.version, platform)
+    if wheel is None:
+        wheel = _fetched(directory, installed.version, platform, download or pip_download)
+    return _wheel_files(wheel)
+
+
+class Origin(StrEnum):
+    """Where the files come from."""
+
+    INSTALLED = "installed"
+    CACHED = "cached"
+    TO_BE_FETCHED = "to be fetched"
+
+
+def origin(platform: FunctionPlatform, *, cache: Path | None = None) -> Origin:
+    """Where `psycopg2_files` will take them from; fetches nothing. Raises ENVIRONMENT as it does."""
+    installed = _distribution()
+    if _serves(installed, platform):
+        return Origin.INSTALLED
+    cached = _cached(cache or _wheels(), installed.version, platform)
+    return Origin.CACHED if cached else Origin.TO_BE_FETCHED
+
+
+def _distribution() -> importlib.metadata.Distribution:
     try:
-        installed = importlib.metadata.distribution(DISTRIBUTION)
+        return importlib.metadata.distribution(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
         raise TxnpipeError(
             f"The package {DISTRIBUTION} is not installed, and the loader's zip needs it.",
             f"Install it: pip install {DISTRIBUTION}.",
             ExitCode.ENVIRONMENT,
         ) from None
-    if _is_like_this_interpreter(platform) and (
+
+
+def _serves(installed: importlib.metadata.Distribution, platform: FunctionPlatform) -> bool:
+    """Whether the installed distribution is the one for a platform."""
+    return _is_like_this_interpreter(platform) and (
         platform.this_machine or _runs_on_lambda(_installed_tags(installed), platform)
-    ):
-        return _installed_files(installed)
-    directory = cache or platformdirs.user_cache_path("txnpipe") / "wheels"
-    wheel = _cached(directory, installed.version, platform)
-    if wheel is None:
-        wheel = _fetched(directory, installed.version, platform, download or pip_download)
-    return _wheel_files(wheel)
+    )
+
+
+def _wheels() -> Path:
+    return platformdirs.user_cache_path("txnpipe") / "wheels"
 
 
 def pip_download(arguments: list[str]) -> None:

@@ -1,0 +1,267 @@
+"""What the doctor says of an account."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.deploy.remote import is_change, settings_of
+from tests.unit.operate.doctor.conftest import Account, answer
+from txnpipe.checks import State, Verdict
+from txnpipe.config import Settings
+from txnpipe.errors import ExitCode
+from txnpipe.operate.doctor.account import examine
+
+NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an operator must be allowed."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...] = ("*",)
+    condition: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+NEEDS = (
+    Need(
+        ("kinesis:CreateStream", "kinesis:DeleteStream"), ("arn:aws:kinesis:us-east-1:123456789012:stream/x",)
+    ),
+    Need(("iam:PassRole",), ("*",), {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}),
+)
+
+
+@pytest.fixture
+def jar(tmp_path: Path) -> Path:
+    path = tmp_path / "flink-sql-connector-aws-kinesis-streams-6.0.1-2.0.jar"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x", "")
+    path.write_bytes(buffer.getvalue())
+    return path
+
+
+Look = Callable[..., dict[str, Verdict]]
+
+
+@pytest.fixture
+def look(account: Account, jar: Path) -> Look:
+    """Looks at the account; check → verdict."""
+
+    def looked(
+        settings: Settings | None = None, now: datetime = NOW, jar: Path | None = jar
+    ) -> dict[str, Verdict]:
+        target = replace(account.remote.target, account="", connector_jar=jar)
+        results = examine(target, settings or settings_of(), lambda *_: NEEDS, lambda: now)
+        return {result.name: result.verdict for result in results}
+
+    return looked
+
+
+def states(verdicts: dict[str, Verdict]) -> set[State]:
+    return {verdict.state for verdict in verdicts.values()}
+
+
+def test_a_healthy_account_is_found_healthy(look: Look) -> None:
+    found = look()
+    assert {name: verdict.found for name, verdict in found.items() if verdict.state is not State.OK} == {}
+    assert len(found) == 12
+
+
+def test_a_pipeline_that_is_there_does_not_change_that(account: Account, look: Look) -> None:
+    account.remote.setup(settings_of())
+    found = look()
+    assert states(found) == {State.OK}
+    assert "are there and ours" in found["names"].found
+    assert "needs 0 more" in found["shards"].found
+
+
+def test_looking_changes_nothing(account: Account, look: Look) -> None:
+    account.remote.setup(settings_of())
+    account.remote.recorder.calls.clear()
+    look()
+    assert len(account.remote.recorder.calls) > 20
+    # Simulating is no change; its name begins with no verb of reading.
+    assert [call for call in account.remote.recorder.changes if call != "iam.SimulatePrincipalPolicy"] == []
+    assert is_change("iam.CreateRole")
+
+
+def test_without_credentials_the_rest_is_skipped(account: Account, look: Look) -> None:
+    account.remote.refuse("sts.GetCallerIdentity", "ExpiredToken", "It has expired.", times=99)
+    found = look()
+    assert found["credentials"].state is State.FAILED
+    assert "ExpiredToken" in found["credentials"].found
+    skipped = {name for name, verdict in found.items() if verdict.state is State.SKIPPED}
+    assert skipped == {"region", "permissions", "names", "shards", "concurrency", "node type", "vpc", "dns"}
+    assert found["connector"].state is State.OK
+
+
+def test_the_root_user_is_warned(account: Account, look: Look) -> None:
+    account.arn = "arn:aws:iam::123456789012:root"
+    found = look()
+    assert (found["credentials"].state, found["permissions"].state) == (State.WARNING, State.OK)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "words"),
+    [
+        (0, State.OK, "agree"),
+        (59, State.OK, "agree"),
+        (61, State.WARNING, "61 s ahead"),
+        (-61, State.WARNING, "61 s behind"),
+        (300, State.WARNING, "300 s"),
+        (301, State.FAILED, "301 s ahead"),
+        (-3600, State.FAILED, "3,600 s behind"),
+    ],
+)
+def test_a_clock_that_is_off_is_found(look: Look, seconds: int, state: State, words: str) -> None:
+    verdict = look(now=datetime.fromtimestamp(NOW.timestamp() + seconds, UTC))["clock"]
+    assert (verdict.state, words in verdict.found) == (state, True)
+
+
+def test_a_refusal_still_tells_what_time_it_is_there(account: Account, look: Look) -> None:
+    """A clock that is far off makes the service refuse the very question."""
+
+    account.remote.refuse("sts.GetCallerIdentity", "SignatureDoesNotMatch", "Signature expired", times=99)
+    account.remote.change_answer(
+        "sts.GetCallerIdentity",
+        lambda parsed: parsed["ResponseMetadata"].update(HTTPHeaders={"date": account.date}),
+    )
+    found = look(now=datetime(2026, 11, 24, 13, 0, 0, tzinfo=UTC))
+    assert found["credentials"].state is State.FAILED
+    assert (found["clock"].state, "3,600 s ahead" in found["clock"].found) == (State.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("regions", "state", "code"),
+    [
+        ([], State.FAILED, ExitCode.USAGE),
+        ([{"RegionName": "us-east-1", "OptInStatus": "not-opted-in"}], State.FAILED, ExitCode.ENVIRONMENT),
+        ([{"RegionName": "us-east-1", "OptInStatus": "opted-in"}], State.OK, ExitCode.OK),
+    ],
+)
+def test_the_region_must_be_there_and_enabled(
+    account: Account, look: Look, regions: list[dict[str, str]], state: State, code: ExitCode
+) -> None:
+    account.region = regions
+    verdict = look()["region"]
+    assert (verdict.state, verdict.exit_code) == (state, code)
+
+
+def test_a_region_that_ec2_does_not_know_is_none(account: Account, look: Look) -> None:
+    account.remote.refuse("ec2.DescribeRegions", "InvalidParameterValue", "Invalid region", times=9)
+    assert look()["region"].found == "AWS has no region us-east-1."
+
+
+def test_a_denied_action_is_named_with_its_resource(account: Account, look: Look) -> None:
+    account.denied = {"kinesis:DeleteStream": ""}
+    verdict = look()["permissions"]
+    assert verdict.state is State.FAILED
+    assert "may not kinesis:DeleteStream (first on arn:aws:kinesis" in verdict.found
+
+
+def test_the_simulation_is_told_of_the_condition_s_keys(account: Account, look: Look) -> None:
+    look()
+    passing = next(body for body in account.asked if body["ActionNames.member.1"] == "iam:PassRole")
+    assert passing["PolicySourceArn"] == "arn:aws:iam::123456789012:user/operator"
+    assert passing["ContextEntries.member.1.ContextKeyName"] == "iam:PassedToService"
+    assert passing["ContextEntries.member.1.ContextKeyValues.member.1"] == "lambda.amazonaws.com"
+
+
+def test_where_simulating_is_denied_nothing_is_known_and_nothing_failed(account: Account, look: Look) -> None:
+    account.remote.refuse("iam.SimulatePrincipalPolicy", "AccessDenied", "no", times=99)
+    verdict = look()["permissions"]
+    assert (verdict.state, "AccessDenied" in verdict.found) == (State.UNKNOWN, True)
+
+
+def test_a_session_is_simulated_as_its_role_with_the_role_s_path(account: Account, look: Look) -> None:
+    account.arn = "arn:aws:sts::123456789012:assumed-role/Operator/me@example.com"
+    role = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Operator"
+    answer("iam.GetRole", lambda _: {"Role": {"Arn": role}})
+    look()
+    assert account.asked[0]["PolicySourceArn"] == role
+
+
+def test_a_federated_user_cannot_be_simulated(account: Account, look: Look) -> None:
+    account.arn = "arn:aws:sts::123456789012:federated-user/me"
+    assert look()["permissions"].state is State.UNKNOWN
+
+
+def test_a_name_that_belongs_to_others_is_a_conflict(account: Account, look: Look) -> None:
+    account.remote.target.client("kinesis").create_stream(
+        StreamName="TransactionStream", ShardCount=1, Tags={"x": "y"}
+    )
+    verdict = look()["names"]
+    assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.CONFLICT)
+    assert "TransactionStream exists already" in verdict.found
+
+
+def test_names_that_cannot_be_read_are_unknown(account: Account, look: Look) -> None:
+    account.remote.refuse("sns.GetTopicAttributes", "AuthorizationError", "no", times=9)
+    verdict = look()["names"]
+    assert (verdict.state, "AuthorizationError" in verdict.found) == (State.UNKNOWN, True)
+
+
+def test_shards_beyond_the_quota_are_a_limit(account: Account, look: Look) -> None:
+    account.limits = {"ShardLimit": 12, "OpenShardCount": 10}
+    assert look()["shards"].state is State.OK
+    verdict = look(settings_of(stream={"shards": 2}))["shards"]
+    assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.LIMIT)
+    assert "needs 3 more" in verdict.found
+
+
+def test_too_little_concurrency_is_a_warning(account: Account, look: Look) -> None:
+    account.concurrency = 10
+    eight = settings_of(stream={"shards": 8})
+    assert look(eight)["concurrency"].state is State.OK
+    verdict = look(settings_of(stream={"shards": 9}))["concurrency"]
+    assert (verdict.state, "up to 11" in verdict.found) == (State.WARNING, True)
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "words"),
+    [
+        ({"node_type": "rg.large"}, ""),
+        ({"node_type": "rg.huge"}, "offers no rg.huge"),
+        ({"node_type": "ra3.4xlarge", "nodes": 1}, "only as multi-node"),
+        ({"node_type": "ra3.4xlarge", "nodes": 2}, ""),
+    ],
+)
+def test_the_node_type_must_be_one_that_is_offered(look: Look, warehouse: dict[str, Any], words: str) -> None:
+    verdict = look(settings_of(warehouse=warehouse))["node type"]
+    assert verdict.state is (State.FAILED if words else State.OK)
+    assert words in verdict.found
+
+
+def test_an_account_without_a_default_vpc_has_no_place(account: Account, look: Look) -> None:
+    answer("ec2.DescribeVpcs", lambda _: {"Vpcs": []})
+    verdict = look()["vpc"]
+    assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.ENVIRONMENT)
+
+
+def test_private_names_need_both_attributes_of_the_vpc(account: Account, look: Look) -> None:
+    account.dns["enableDnsHostnames"] = False
+    verdict = look()["dns"]
+    assert verdict.state is State.FAILED
+    assert "enableDnsHostnames" in verdict.found
+    assert "--enable-dns-hostnames" in verdict.fix
+    assert "--enable-dns-support" not in verdict.fix
+
+
+def test_a_connector_that_is_not_there_or_no_jar_fails(look: Look, tmp_path: Path) -> None:
+    assert look(jar=None)["connector"].state is State.FAILED
+    assert look(jar=tmp_path / "missing.jar")["connector"].state is State.FAILED
+    (tmp_path / "text.jar").write_text("no zip")
+    assert "no jar" in look(jar=tmp_path / "text.jar")["connector"].found
+
+
+def test_a_connector_for_another_flink_is_a_warning(look: Look) -> None:
+    assert look(settings_of(analytics={"runtime": "FLINK-1_20"}))["connector"].state is State.WARNING

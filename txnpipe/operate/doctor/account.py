@@ -1,0 +1,72 @@
+"""All checks of one account."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from txnpipe.aws import Target
+from txnpipe.checks import Check, Result, Verdict, run_checks, skipped
+from txnpipe.config import Settings
+from txnpipe.deploy.graph import Graph, assemble
+from txnpipe.names import Names
+from txnpipe.operate.doctor import code, identity, names, permissions, placement, quotas, regions
+from txnpipe.operate.doctor.permissions import Need
+
+IMPATIENT = {
+    "connect_timeout": 3,
+    "read_timeout": 10,
+    "retries": {"mode": "standard", "total_max_attempts": 2},
+}
+"""A doctor is not kept waiting: what does not answer soon is something to say."""
+
+Needs = Callable[[Names, Settings], Iterable[Need]]
+
+
+def examine(
+    target: Target,
+    settings: Settings,
+    needs: Needs = lambda *_: (),
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> tuple[Result, ...]:
+    """Looks at an account. target: need not know its account yet. needs: what an operator must be allowed.
+
+    Makes reading calls only, and never raises for what it finds.
+    """
+    hasty = replace(target, client_options={**target.client_options, **IMPATIENT})
+    caller = identity.ask_who(hasty, now)
+    known = replace(hasty, account=caller.account)
+    own = Names(settings.pipeline, caller.account, settings.region)
+
+    @functools.cache
+    def graph() -> Graph:
+        return assemble(known, settings, own)
+
+    def in_account(name: str, look: Callable[[], Verdict]) -> Check:
+        return Check(name, look if caller.account else _no_credentials)
+
+    return run_checks(
+        [
+            Check("credentials", lambda: identity.check_credentials(caller)),
+            Check("clock", lambda: identity.check_clock(caller)),
+            in_account("region", lambda: regions.check_region(known, own)),
+            in_account(
+                "permissions",
+                lambda: permissions.check_permissions(known, caller.arn, needs(own, settings)),
+            ),
+            in_account("names", lambda: names.check_names(graph())),
+            in_account("shards", lambda: quotas.check_shards(known, settings, own)),
+            in_account("concurrency", lambda: quotas.check_concurrency(known, settings)),
+            in_account("node type", lambda: placement.check_node_type(graph().cloud)),
+            in_account("vpc", lambda: placement.check_vpc(graph().cloud)),
+            in_account("dns", lambda: placement.check_dns(graph().cloud)),
+            Check("connector", lambda: code.check_connector(known.connector_jar, settings.analytics.runtime)),
+            Check("psycopg2", lambda: code.check_psycopg2(known)),
+        ]
+    )
+
+
+def _no_credentials() -> Verdict:
+    return skipped("Without credentials nobody can be asked.")

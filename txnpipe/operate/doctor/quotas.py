@@ -1,0 +1,65 @@
+"""Whether the account has room for the pipeline."""
+
+from __future__ import annotations
+
+from txnpipe.aws import Target, error_code, translated
+from txnpipe.checks import Verdict, failed, ok, warning
+from txnpipe.config import Settings
+from txnpipe.deploy.graph import ALERT_SHARDS
+from txnpipe.errors import ExitCode
+from txnpipe.names import Names
+
+NOTIFIERS = 1
+"""Invocations of the notifier at once: one for each shard of the alert stream."""
+
+
+def check_shards(target: Target, settings: Settings, names: Names) -> Verdict:
+    """Whether the streams that are not there yet fit into the account's shards of the region."""
+    kinesis = target.client("kinesis")
+    with translated("ask for", "the account's shards"):
+        limits = kinesis.describe_limits()
+        missing = sum(
+            shards
+            for stream, shards in (
+                (names.stream, settings.stream.shards),
+                (names.alert_stream, ALERT_SHARDS),
+            )
+            if not _exists(kinesis, stream)
+        )
+    limit, opened = limits["ShardLimit"], limits["OpenShardCount"]
+    found = f"{opened:,} of the account's {limit:,} shards in {names.region} are open"
+    if opened + missing > limit:
+        return failed(
+            f"{found}, and the pipeline needs {missing:,} more.",
+            "Set stream.shards lower, or ask AWS for a higher quota (Service Quotas, Amazon Kinesis Data "
+            "Streams, shards per Region).",
+            ExitCode.LIMIT,
+        )
+    return ok(f"{found}; the pipeline needs {missing:,} more.")
+
+
+def _exists(kinesis: object, stream: str) -> bool:
+    try:
+        kinesis.describe_stream_summary(StreamName=stream)  # type: ignore[attr-defined]
+    except Exception as error:
+        if error_code(error) == "ResourceNotFoundException":
+            return False
+        raise
+    return True
+
+
+def check_concurrency(target: Target, settings: Settings) -> Verdict:
+    """Whether Lambda may run as many copies of the functions at once as the shards call for."""
+    with translated("ask for", "the account's Lambda limits"):
+        limits = target.client("lambda").get_account_settings()["AccountLimit"]
+    free, whole = limits["UnreservedConcurrentExecutions"], limits["ConcurrentExecutions"]
+    loaders = settings.stream.shards * settings.loader.parallelization_factor + ALERT_SHARDS
+    needed = loaders + NOTIFIERS
+    found = f"Lambda runs at most {whole:,} functions at once here, {free:,} of them for everybody"
+    if needed > free:
+        return warning(
+            f"{found}, and the pipeline uses up to {needed:,}: batches will wait.",
+            "Ask AWS for a higher quota (Service Quotas, AWS Lambda, Concurrent executions), or lower "
+            "stream.shards or loader.parallelization_factor.",
+        )
+    return ok(f"{found}; the pipeline uses up to {needed:,}.")
