@@ -66,6 +66,13 @@ def test_clients_are_made_once_per_service_and_options() -> None:
     assert target.client("sqs", read_timeout=1) is not target.client("sqs")
 
 
+def test_a_target_s_options_are_those_of_all_its_clients() -> None:
+    hasty = dataclasses.replace(LOCAL, client_options={"read_timeout": 7}, _clients={})
+    assert hasty.client("sqs").meta.config.read_timeout == 7
+    assert hasty.client("sqs", read_timeout=9).meta.config.read_timeout == 9
+    assert dataclasses.replace(LOCAL, _clients={}).client("sqs").meta.config.read_timeout == 60
+
+
 def test_a_secret_is_never_shown() -> None:
     assert "secret" not in repr(LOCAL).replace("credentials=", "")
 

@@ -9,6 +9,7 @@ import typer
 
 from txnpipe.cli.connector import SETS, ConnectorJar
 from txnpipe.cli.frame import Invocation, command
+from txnpipe.errors import ExitCode, TxnpipeError
 
 if TYPE_CHECKING:
     from txnpipe.deploy.graph import Graph
@@ -64,10 +65,20 @@ def setup(
 
 
 def _price(run: Invocation) -> dict[str, Any]:
-    """Says what the pipeline will cost, before anything is made; the same for `--json`."""
-    from txnpipe.operate.cost.estimate import estimate, in_a_sentence
+    """Says what the pipeline will cost, before anything is made; the same for `--json`.
 
-    cost = estimate(run.settings)
+    A stream that is there has the shards that `scale` gave it, which setup leaves alone.
+    """
+    from txnpipe.operate.cost.estimate import estimate, in_a_sentence
+    from txnpipe.scaling.reshard import describe
+
+    try:
+        shards = describe(run.target.client("kinesis"), run.names.stream).shards
+    except TxnpipeError as error:
+        if error.exit_code is not ExitCode.NOT_FOUND:
+            raise
+        shards = None
+    cost = estimate(run.settings, shards=shards)
     run.out.say(in_a_sentence(cost))
     return {"cost": cost.standing_document()}
 

@@ -78,6 +78,17 @@ def test_with_yes_the_cost_is_shown_all_the_same(
     assert json.loads(out)["cost"]["month"] == pytest.approx(473.07, abs=0.01)
 
 
+def test_setup_counts_the_shards_that_the_stream_really_has(
+    in_place: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_place.target.client("kinesis").update_shard_count(
+        StreamName="TransactionStream", TargetShardCount=2, ScalingType="UNIFORM_SCALING"
+    )
+    _, out, err = run(in_place, tmp_path, monkeypatch, "setup", "--yes", "--json")
+    assert "$484 a month" in err
+    assert json.loads(out)["cost"]["month"] == pytest.approx(473.07 + 10.95, abs=0.01)
+
+
 def test_a_price_that_is_none_stops_setup_before_it_changes_anything(
     remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

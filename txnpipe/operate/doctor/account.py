@@ -35,7 +35,8 @@ def examine(
 
     Makes reading calls only, and never raises for what it finds.
     """
-    hasty = replace(target, client_options={**target.client_options, **IMPATIENT})
+    # Clients of its own: those that the target has made already are patient.
+    hasty = replace(target, client_options={**target.client_options, **IMPATIENT}, _clients={})
     caller = identity.ask_who(hasty, now)
     known = replace(hasty, account=caller.account)
     own = Names(settings.pipeline, caller.account, settings.region)

@@ -7,6 +7,7 @@ count as not met, so each need brings the keys of its own condition.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ from txnpipe.checks import Verdict, failed, ok, skipped, unknown
 from txnpipe.errors import ExitCode, TxnpipeError
 
 ALLOWED = "allowed"
+ASKED_AT_ONCE = 4
+"""Enough to be done in a few seconds, few enough not to be throttled."""
 NAMED = 8
 """Denied actions that are named one by one."""
 
@@ -59,7 +62,9 @@ def check_permissions(target: Target, caller_arn: str, needs: Iterable[Need]) ->
             f"IAM simulates users and roles, and {caller_arn} is neither.",
             "Sign in as a user or a role to have the permissions looked at.",
         )
-    denied = sorted({found for need in needs for found in _denied(target, source, need)}, key=_order)
+    with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="simulate") as pool:
+        answers = list(pool.map(lambda need: list(_denied(target, source, need)), needs))
+    denied = sorted({found for answer in answers for found in answer}, key=_order)
     if not denied:
         return ok(f"{source} may do all that the commands do.")
     actions = list(dict.fromkeys(item.action for item in denied))

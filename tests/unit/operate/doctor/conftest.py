@@ -102,6 +102,11 @@ def answer(operation: str, document: Any) -> None:
     remotes._hooks.setdefault(service, []).append((f"before-call.{operation}", handler))
 
 
+def watch(event: str, handler: Any) -> None:
+    """Lets `handler` hear an event ("before-call") of every call, first of all."""
+    remotes._hooks["*"].insert(0, (event, handler))
+
+
 @pytest.fixture
 def account(remote: Remote) -> Account:
     """A healthy account without a pipeline."""

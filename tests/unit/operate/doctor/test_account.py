@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from tests.unit.deploy.remote import is_change, settings_of
-from tests.unit.operate.doctor.conftest import Account, answer
+from tests.unit.operate.doctor.conftest import Account, answer, watch
+from txnpipe.aws import Target
 from txnpipe.checks import State, Verdict
 from txnpipe.config import Settings
 from txnpipe.errors import ExitCode
-from txnpipe.operate.doctor.account import examine
+from txnpipe.operate.doctor import identity
+from txnpipe.operate.doctor.account import IMPATIENT, examine
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -84,14 +86,28 @@ def test_a_pipeline_that_is_there_does_not_change_that(account: Account, look: L
     assert "needs 0 more" in found["shards"].found
 
 
-def test_looking_changes_nothing(account: Account, look: Look) -> None:
+def test_looking_only_reads(account: Account, look: Look) -> None:
     account.remote.setup(settings_of())
-    account.remote.recorder.calls.clear()
+    asked: list[str] = []
+    watch("before-call", lambda model, **_: asked.append(f"{model.service_model.service_name}.{model.name}"))
     look()
-    assert len(account.remote.recorder.calls) > 20
-    # Simulating is no change; its name begins with no verb of reading.
-    assert [call for call in account.remote.recorder.changes if call != "iam.SimulatePrincipalPolicy"] == []
-    assert is_change("iam.CreateRole")
+    assert len(asked) > 20
+    # A simulation is a question, though its name begins with no verb of reading.
+    assert [call for call in asked if is_change(call) and call != "iam.SimulatePrincipalPolicy"] == []
+
+
+def test_a_doctor_is_not_kept_waiting(account: Account, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Target] = []
+    ask = identity.ask_who
+
+    def noted(target: Target, *rest: Any) -> identity.Caller:
+        seen.append(target)
+        return ask(target, *rest)
+
+    monkeypatch.setattr(identity, "ask_who", noted)
+    look()
+    assert {name: seen[0].client_options[name] for name in IMPATIENT} == IMPATIENT
+    assert not account.remote.target.client_options
 
 
 def test_without_credentials_the_rest_is_skipped(account: Account, look: Look) -> None:
