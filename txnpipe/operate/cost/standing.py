@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from txnpipe.operate.cost.bill import Kind, Line
+from txnpipe.operate.cost.bill import Kind, Line, money
 from txnpipe.operate.cost.footprint import ClusterPrint, Footprint, ServerlessPrint, StreamPrint
 from txnpipe.operate.cost.prices import HOURS_PER_MONTH, Prices
 
@@ -17,6 +17,8 @@ ORCHESTRATION_KPUS = 1
 DEFAULT_RETENTION_H = 24
 EXTENDED_RETENTION_H = 168
 """Up to here longer retention costs by the shard, beyond it by the GB (Kinesis Data Streams pricing)."""
+
+_RPU = "redshift_serverless_rpu"
 
 
 def standing(footprint: Footprint, prices: Prices) -> list[Line]:
@@ -66,14 +68,17 @@ def _warehouse(footprint: Footprint, prices: Prices) -> Iterator[Line]:
 
 
 def _serverless(warehouse: ServerlessPrint, prices: Prices) -> Line:
-    """The worst case: awake all the time. A usage limit bounds the average RPUs of a month."""
-    rpus, note = Decimal(warehouse.base_rpu), "the worst case, awake all the time; idle it costs nothing"
-    limit = warehouse.monthly_limit_rpu_hours
-    if limit is not None and limit < rpus * HOURS_PER_MONTH:
-        rpus = limit / HOURS_PER_MONTH
-        note = f"the usage limit of {limit:,f} RPU-hours a month stops it there; idle it costs nothing"
-    what = f"Serverless, {warehouse.base_rpu} RPU"
-    return line("standing", "Redshift", what, "redshift_serverless_rpu", rpus, prices, note)
+    """Awake all the time at its base capacity, unless a usage limit turns it off before."""
+    rpus, limit = Decimal(warehouse.base_rpu), warehouse.monthly_limit_rpu_hours
+    note = "awake all the time, as a steady stream keeps it; idle it costs nothing"
+    if limit is None:
+        note += "; no usage limit bounds what scaling adds"
+    else:
+        price = prices.of(_RPU)
+        bound = f", {money(limit * price.each, 0)}" if price else ""
+        note += f"; the usage limit turns it off at {limit.normalize():,f} RPU-hours a month{bound}"
+        rpus = min(rpus, limit / HOURS_PER_MONTH)
+    return line("standing", "Redshift", f"Serverless, {warehouse.base_rpu} RPU", _RPU, rpus, prices, note)
 
 
 def _analytics(footprint: Footprint, prices: Prices) -> Iterator[Line]:

@@ -103,15 +103,27 @@ def test_longer_retention_costs_by_the_shard_and_beyond_a_week_by_the_gb(
     assert len(by_gb) == 2 * longer
 
 
-def test_serverless_is_shown_awake_all_the_time_and_never_above_its_usage_limit() -> None:
-    def monthly(limit: Decimal | None) -> Decimal:
-        shape = replace(footprint(Settings()), warehouse=ServerlessPrint(8, limit))
-        return dollars(standing(shape, PRICES), HOURS_PER_MONTH)["redshift_serverless_rpu"]
+def serverless(limit: Decimal | None) -> Line:
+    shape = replace(footprint(Settings()), warehouse=ServerlessPrint(8, limit))
+    return next(line for line in standing(shape, PRICES) if line.item == "redshift_serverless_rpu")
 
-    awake = 8 * 730 * Decimal("0.375")
-    assert monthly(None) == awake
-    assert round(monthly(Decimal(1000)), 9) == 375
-    assert monthly(Decimal(1_000_000)) == awake
+
+@pytest.mark.parametrize(
+    ("limit", "monthly", "note"),
+    [
+        (None, 8 * 730 * Decimal("0.375"), "no usage limit bounds what scaling adds"),
+        (Decimal(1000), Decimal(375), "turns it off at 1,000 RPU-hours a month, $375"),
+        (Decimal(10_000), 8 * 730 * Decimal("0.375"), "turns it off at 10,000 RPU-hours a month, $3,750"),
+    ],
+)
+def test_serverless_is_shown_awake_and_never_above_its_usage_limit(
+    limit: Decimal | None, monthly: Decimal, note: str
+) -> None:
+    line = serverless(limit)
+    cost = line.cost(HOURS_PER_MONTH)
+    assert cost is not None
+    assert round(cost, 9) == monthly
+    assert line.note.endswith(note)
 
 
 def test_alarms_and_custom_metrics_cost_by_the_month() -> None:
