@@ -63,7 +63,7 @@ class Stream:
             self.mode,
             settings.retention_hours,
             stream_key(settings),
-            _written_out(settings.shard_metrics),
+            written_out(settings.shard_metrics),
         )
 
     def read(self) -> Observed[StreamState] | None:
@@ -92,7 +92,7 @@ class Stream:
             {word: ours for ours, word in API_MODES.items()}.get(mode, mode),
             summary["RetentionPeriodHours"],
             spelled_as_configured(self.cloud, summary.get("KeyId", "")) if encrypted else None,
-            _written_out(
+            written_out(
                 metric
                 for group in summary.get("EnhancedMonitoring", ())
                 for metric in group.get("ShardLevelMetrics", ())
@@ -208,7 +208,7 @@ class Stream:
         wait_gone(self.cloud, self, READY_TIMEOUT_S)
 
 
-def _written_out(metrics: Any) -> tuple[str, ...]:
+def written_out(metrics: Any) -> tuple[str, ...]:
     """Sorted names of metrics, with ALL written out."""
     named = set(metrics)
     return EVERY_METRIC if "ALL" in named else tuple(sorted(named))

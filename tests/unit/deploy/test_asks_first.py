@@ -45,7 +45,7 @@ def run(
 def in_place(remote: Remote) -> Remote:
     """An account with the default pipeline."""
     remote.setup(settings_of())
-    remote.recorder.calls.clear()
+    remote.recorder.taken.clear()
     return remote
 
 

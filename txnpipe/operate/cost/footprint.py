@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from txnpipe.config import Settings
+from txnpipe.deploy.graph import ALERT_SHARDS
+from txnpipe.resources.stream import written_out
 
-ALERT_SHARDS = 1
+ON_DEMAND_SHARDS = 4
+"""What a new on-demand stream has (Kinesis, "Choose the right mode for your stream")."""
 SECRETS = 2
 """The loader's, and the administrator's that Redshift keeps (ManageMasterPassword)."""
 AWS_ARCHITECTURE = "arm64"
@@ -71,9 +74,12 @@ class Footprint:
 def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
     """The footprint of a pipeline. shards: how many its stream really has, where that is known."""
     stream, analytics, loader = settings.stream, settings.analytics, settings.loader
-    functions = settings.functions
+    functions, wanted = settings.functions, shards or settings.stream.shards
+    provisioned = wanted if stream.mode == "provisioned" else None
+    # An on-demand stream's shards are what Kinesis makes of the load; each has its metrics all the same.
+    measured = (provisioned or shards or ON_DEMAND_SHARDS) + ALERT_SHARDS
     return Footprint(
-        stream=StreamPrint("stream of transactions", shards or stream.shards, stream.retention_hours),
+        stream=StreamPrint("stream of transactions", provisioned, stream.retention_hours),
         alert_stream=StreamPrint("stream of alerts", ALERT_SHARDS, stream.retention_hours),
         warehouse=ClusterPrint(settings.warehouse.node_type, settings.warehouse.nodes),
         loader=FunctionPrint("loader", loader.memory_mb, loader.batch_size, _loader_window(settings)),
@@ -83,7 +89,7 @@ def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
         endpoint_zones=1,
         secrets=SECRETS,
         alarms=0,
-        custom_metrics=0,
+        custom_metrics=measured * len(written_out(stream.shard_metrics)),
         log_retention_days=functions.log_retention_days,
         subscriptions=tuple(item.protocol for item in settings.topic.subscriptions),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from txnpipe.operate.cost.bill import Line
-from txnpipe.operate.cost.footprint import Footprint, FunctionPrint, StreamPrint
+from txnpipe.operate.cost.footprint import ON_DEMAND_SHARDS, Footprint, FunctionPrint, StreamPrint
 from txnpipe.operate.cost.prices import HOURS_PER_MONTH, Prices
 from txnpipe.operate.cost.standing import DEFAULT_RETENTION_H, EXTENDED_RETENTION_H, line
 
@@ -137,10 +137,10 @@ def _functions(footprint: Footprint, load: Traffic, alerts: Traffic, prices: Pri
 
 
 def _on_demand_shards(load: Traffic) -> int:
-    """A new on-demand stream has four shards' capacity and grows (Kinesis, "On-demand mode")."""
+    """What a new one has, or what the load calls for."""
     by_records = load.records_per_second / 1000
     by_bytes = load.records_per_second * load.record_bytes / (KB * KB)
-    return max(4, int(max(by_records, by_bytes).to_integral_value(ROUND_CEILING)))
+    return max(ON_DEMAND_SHARDS, int(max(by_records, by_bytes).to_integral_value(ROUND_CEILING)))
 
 
 def _alerts(footprint: Footprint, alerts: Traffic, prices: Prices) -> Iterator[Line]:

@@ -8,23 +8,27 @@ from txnpipe.config import Settings
 from txnpipe.deploy.graph import ALERT_SHARDS
 from txnpipe.errors import ExitCode
 from txnpipe.names import Names
+from txnpipe.operate.cost.footprint import ON_DEMAND_SHARDS
 
 NOTIFIERS = 1
 """Invocations of the notifier at once: one for each shard of the alert stream."""
 
 
 def check_shards(target: Target, settings: Settings, names: Names) -> Verdict:
-    """Whether the streams that are not there yet fit into the account's shards of the region."""
+    """Whether the streams that are not there yet fit into the account's shards and on-demand streams."""
     kinesis = target.client("kinesis")
+    on_demand = settings.stream.mode == "on-demand"
     with translated("ask for", "the account's shards"):
         limits = kinesis.describe_limits()
-        missing = sum(
-            shards
-            for stream, shards in (
-                (names.stream, settings.stream.shards),
-                (names.alert_stream, ALERT_SHARDS),
-            )
-            if not _exists(kinesis, stream)
+        ours, alerts = (not _exists(kinesis, stream) for stream in (names.stream, names.alert_stream))
+    missing = (0 if on_demand or not ours else settings.stream.shards) + (ALERT_SHARDS if alerts else 0)
+    if on_demand and ours and limits["OnDemandStreamCount"] >= limits["OnDemandStreamCountLimit"]:
+        return failed(
+            f"The account has all {limits['OnDemandStreamCountLimit']:,} of its on-demand streams in "
+            f"{names.region}.",
+            "Set stream.mode to provisioned, or ask AWS for a higher quota (Service Quotas, Amazon Kinesis "
+            "Data Streams).",
+            ExitCode.LIMIT,
         )
     limit, opened = limits["ShardLimit"], limits["OpenShardCount"]
     found = f"{opened:,} of the account's {limit:,} shards in {names.region} are open"
@@ -53,7 +57,8 @@ def check_concurrency(target: Target, settings: Settings) -> Verdict:
     with translated("ask for", "the account's Lambda limits"):
         limits = target.client("lambda").get_account_settings()["AccountLimit"]
     free, whole = limits["UnreservedConcurrentExecutions"], limits["ConcurrentExecutions"]
-    loaders = settings.stream.shards * settings.loader.parallelization_factor + ALERT_SHARDS
+    shards = settings.stream.shards if settings.stream.mode == "provisioned" else ON_DEMAND_SHARDS
+    loaders = shards * settings.loader.parallelization_factor + ALERT_SHARDS
     needed = loaders + NOTIFIERS
     found = f"Lambda runs at most {whole:,} functions at once here, {free:,} of them for everybody"
     if needed > free:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from txnpipe.config import Settings
 from txnpipe.operate.cost.bill import Line, money, total
 from txnpipe.operate.cost.estimate import Cost, cost_of_shards, estimate, in_a_sentence
-from txnpipe.operate.cost.footprint import FunctionPrint, ServerlessPrint, StreamPrint, footprint
+from txnpipe.operate.cost.footprint import FunctionPrint, ServerlessPrint, footprint
 from txnpipe.operate.cost.prices import HOURS_PER_MONTH, load_prices
 from txnpipe.operate.cost.standing import standing
 from txnpipe.operate.cost.traffic import Traffic, invocations_per_hour, traffic
@@ -78,7 +78,7 @@ def test_a_record_of_more_than_25_kb_is_two_payload_units() -> None:
 
 
 def test_an_on_demand_stream_costs_by_the_gb_and_each_record_by_the_whole_kb() -> None:
-    shape = replace(footprint(Settings()), stream=StreamPrint("stream", None, 24))
+    shape = footprint(settings_of(stream={"mode": "on-demand"}), shards=8)
     assert dollars(standing(shape, PRICES))["kinesis_on_demand_stream"] == Decimal("0.040")
     found = dollars(traffic(shape, Traffic(Decimal(100), 300), PRICES))
     written = Decimal(360_000) * 1024 / 1024**3
@@ -130,6 +130,18 @@ def test_alarms_and_custom_metrics_cost_by_the_month() -> None:
     shape = replace(footprint(Settings()), alarms=6, custom_metrics=2)
     found = dollars(standing(shape, PRICES), HOURS_PER_MONTH)
     assert (found["alarm"], found["custom_metric"]) == (Decimal("0.60"), Decimal("0.60"))
+
+
+@pytest.mark.parametrize(
+    ("stream", "metrics"),
+    [
+        ({"shards": 2, "shard_metrics": ["IncomingBytes"]}, 3),
+        ({"shards": 2, "shard_metrics": ["ALL"]}, 21),
+        ({"mode": "on-demand", "shard_metrics": ["IncomingBytes"]}, 5),
+    ],
+)
+def test_a_shard_s_metrics_are_custom_metrics_of_both_streams(stream: dict[str, Any], metrics: int) -> None:
+    assert footprint(settings_of(stream=stream)).custom_metrics == metrics
 
 
 def test_a_short_life_costs_the_shortest_time_that_is_billed() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from tests.unit.deploy import conftest
-from tests.unit.deploy import remote as remotes
-from tests.unit.deploy.analytics_double import FakeAnswer
 from tests.unit.deploy.remote import Remote
+from tests.unit.deploy.wire import Call, Forward, received, under_way
+from txnpipe.local.service import Response
 
 new_remote, remote = conftest.new_remote, conftest.remote
 
@@ -26,7 +27,12 @@ class Account:
         self.arn = USER
         self.node_types = dict(NODE_TYPES)
         self.concurrency = 1000
-        self.limits = {"ShardLimit": 500, "OpenShardCount": 10}
+        self.limits = {
+            "ShardLimit": 500,
+            "OpenShardCount": 10,
+            "OnDemandStreamCount": 1,
+            "OnDemandStreamCountLimit": 50,
+        }
         self.region: list[dict[str, str]] = [
             {"RegionName": "us-east-1", "OptInStatus": "opt-in-not-required"}
         ]
@@ -44,14 +50,31 @@ class Account:
             "ec2.DescribeVpcAttribute": self._dns,
             "iam.SimulatePrincipalPolicy": self._simulate,
         }.items():
-            answer(operation, document)
+            self.answer(operation, document)
+
+    def answer(self, operation: str, document: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        """Lets an operation answer what `document` makes of its parameters."""
+
+        def between(call: Call, forward: Forward) -> Any:
+            return received(None, _empty(call)) if str(call) == operation else forward()
+
+        self.remote.wire.layers.append(between)
+        self.remote.change_answer(operation, lambda parsed: parsed.update(document(under_way().parameters)))
+
+    def watch(self) -> list[str]:
+        """A list that grows with every call from now on, whatever becomes of it."""
+        asked: list[str] = []
+
+        def between(call: Call, forward: Forward) -> Any:
+            asked.append(str(call))
+            return forward()
+
+        self.remote.wire.layers.insert(0, between)
+        return asked
 
     def _identity(self, _: Any) -> dict[str, Any]:
-        return {
-            "Account": "123456789012",
-            "Arn": self.arn,
-            "ResponseMetadata": {"HTTPHeaders": {"date": self.date}},
-        }
+        metadata = {"HTTPHeaders": {"date": self.date}}
+        return {"Account": "123456789012", "Arn": self.arn, "ResponseMetadata": metadata}
 
     def _options(self, _: Any) -> dict[str, Any]:
         options = [
@@ -65,17 +88,16 @@ class Account:
         limits = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": self.concurrency}
         return {"AccountLimit": limits}
 
-    def _dns(self, body: Any) -> dict[str, Any]:
-        name = body["Attribute"]
+    def _dns(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        name = asked["Attribute"]
         return {name[0].upper() + name[1:]: {"Value": self.dns[name]}}
 
-    def _simulate(self, body: Any) -> dict[str, Any]:
-        self.asked.append(body)
-        actions = [value for key, value in body.items() if key.startswith("ActionNames.member.")]
-        resources = [value for key, value in body.items() if key.startswith("ResourceArns.member.")]
+    def _simulate(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        self.asked.append(dict(asked))
+        resources = asked["ResourceArns"]
 
         def decision(action: str, resource: str) -> str:
-            refused = self.denied.get(action) in {"", resource} if action in self.denied else False
+            refused = action in self.denied and self.denied[action] in {"", resource}
             return "implicitDeny" if refused else "allowed"
 
         results = [
@@ -87,24 +109,18 @@ class Account:
                     for resource in resources
                 ],
             }
-            for action in actions
+            for action in asked["ActionNames"]
         ]
         return {"EvaluationResults": results, "IsTruncated": False}
 
 
-def answer(operation: str, document: Any) -> None:
-    """Lets an operation answer with what `document` makes of the request's body."""
-
-    def handler(params: Any, **_: Any) -> tuple[FakeAnswer, dict[str, Any]]:
-        return FakeAnswer(200), {"ResponseMetadata": {}, **document(params["body"])}
-
-    service = operation.split(".")[0]
-    remotes._hooks.setdefault(service, []).append((f"before-call.{operation}", handler))
-
-
-def watch(event: str, handler: Any) -> None:
-    """Lets `handler` hear an event ("before-call") of every call, first of all."""
-    remotes._hooks["*"].insert(0, (event, handler))
+def _empty(call: Call) -> Response:
+    """An answer of the right form that says nothing."""
+    if call.model.service_model.resolved_protocol in {"query", "ec2"}:
+        name = call.operation
+        body = f"<{name}Response><{name}Result/></{name}Response>"
+        return Response(200, body.encode(), "text/xml")
+    return Response(200, b"{}", "application/json")
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.remote import is_change, settings_of
-from tests.unit.operate.doctor.conftest import Account, answer, watch
+from tests.unit.deploy.remote import settings_of
+from tests.unit.deploy.wire import is_change
+from tests.unit.operate.doctor.conftest import Account
 from txnpipe.aws import Target
 from txnpipe.checks import State, Verdict
 from txnpipe.config import Settings
@@ -88,8 +89,7 @@ def test_a_pipeline_that_is_there_does_not_change_that(account: Account, look: L
 
 def test_looking_only_reads(account: Account, look: Look) -> None:
     account.remote.setup(settings_of())
-    asked: list[str] = []
-    watch("before-call", lambda model, **_: asked.append(f"{model.service_model.service_name}.{model.name}"))
+    asked = account.watch()
     look()
     assert len(asked) > 20
     # A simulation is a question, though its name begins with no verb of reading.
@@ -147,10 +147,6 @@ def test_a_refusal_still_tells_what_time_it_is_there(account: Account, look: Loo
     """A clock that is far off makes the service refuse the very question."""
 
     account.remote.refuse("sts.GetCallerIdentity", "SignatureDoesNotMatch", "Signature expired", times=99)
-    account.remote.change_answer(
-        "sts.GetCallerIdentity",
-        lambda parsed: parsed["ResponseMetadata"].update(HTTPHeaders={"date": account.date}),
-    )
     found = look(now=datetime(2026, 11, 24, 13, 0, 0, tzinfo=UTC))
     assert found["credentials"].state is State.FAILED
     assert (found["clock"].state, "3,600 s ahead" in found["clock"].found) == (State.FAILED, True)
@@ -186,10 +182,15 @@ def test_a_denied_action_is_named_with_its_resource(account: Account, look: Look
 
 def test_the_simulation_is_told_of_the_condition_s_keys(account: Account, look: Look) -> None:
     look()
-    passing = next(body for body in account.asked if body["ActionNames.member.1"] == "iam:PassRole")
+    passing = next(asked for asked in account.asked if asked["ActionNames"] == ["iam:PassRole"])
     assert passing["PolicySourceArn"] == "arn:aws:iam::123456789012:user/operator"
-    assert passing["ContextEntries.member.1.ContextKeyName"] == "iam:PassedToService"
-    assert passing["ContextEntries.member.1.ContextKeyValues.member.1"] == "lambda.amazonaws.com"
+    assert passing["ContextEntries"] == [
+        {
+            "ContextKeyName": "iam:PassedToService",
+            "ContextKeyValues": ["lambda.amazonaws.com"],
+            "ContextKeyType": "string",
+        }
+    ]
 
 
 def test_where_simulating_is_denied_nothing_is_known_and_nothing_failed(account: Account, look: Look) -> None:
@@ -201,7 +202,7 @@ def test_where_simulating_is_denied_nothing_is_known_and_nothing_failed(account:
 def test_a_session_is_simulated_as_its_role_with_the_role_s_path(account: Account, look: Look) -> None:
     account.arn = "arn:aws:sts::123456789012:assumed-role/Operator/me@example.com"
     role = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Operator"
-    answer("iam.GetRole", lambda _: {"Role": {"Arn": role}})
+    account.answer("iam.GetRole", lambda _: {"Role": {"Arn": role}})
     look()
     assert account.asked[0]["PolicySourceArn"] == role
 
@@ -227,11 +228,20 @@ def test_names_that_cannot_be_read_are_unknown(account: Account, look: Look) -> 
 
 
 def test_shards_beyond_the_quota_are_a_limit(account: Account, look: Look) -> None:
-    account.limits = {"ShardLimit": 12, "OpenShardCount": 10}
+    account.limits["ShardLimit"] = 12
     assert look()["shards"].state is State.OK
     verdict = look(settings_of(stream={"shards": 2}))["shards"]
     assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.LIMIT)
     assert "needs 3 more" in verdict.found
+
+
+def test_an_on_demand_stream_counts_as_a_stream_not_by_its_shards(account: Account, look: Look) -> None:
+    on_demand = settings_of(stream={"mode": "on-demand", "shards": 9})
+    account.limits["ShardLimit"] = 11
+    assert "needs 1 more" in look(on_demand)["shards"].found
+    account.limits["OnDemandStreamCountLimit"] = 1
+    verdict = look(on_demand)["shards"]
+    assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.LIMIT)
 
 
 def test_too_little_concurrency_is_a_warning(account: Account, look: Look) -> None:
@@ -258,7 +268,7 @@ def test_the_node_type_must_be_one_that_is_offered(look: Look, warehouse: dict[s
 
 
 def test_an_account_without_a_default_vpc_has_no_place(account: Account, look: Look) -> None:
-    answer("ec2.DescribeVpcs", lambda _: {"Vpcs": []})
+    account.answer("ec2.DescribeVpcs", lambda _: {"Vpcs": []})
     verdict = look()["vpc"]
     assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.ENVIRONMENT)
 
