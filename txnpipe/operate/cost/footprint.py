@@ -86,7 +86,7 @@ def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
         notifier=FunctionPrint("notifier", settings.notifier.memory_mb, settings.notifier.batch_size, 0),
         architecture=AWS_ARCHITECTURE if functions.architecture == "auto" else functions.architecture,
         kpus=analytics.parallelism,
-        endpoint_zones=1,
+        endpoint_zones=1 if settings.network.secrets_endpoint == "create" else 0,
         secrets=SECRETS,
         alarms=0,
         custom_metrics=measured * len(written_out(stream.shard_metrics)),

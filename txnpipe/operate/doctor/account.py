@@ -14,6 +14,7 @@ from txnpipe.deploy.graph import Graph, assemble
 from txnpipe.names import Names
 from txnpipe.operate.doctor import code, identity, names, permissions, placement, quotas, regions
 from txnpipe.operate.doctor.permissions import Need
+from txnpipe.resources.secrets_endpoint import SecretsEndpoint
 
 IMPATIENT = {
     "connect_timeout": 3,
@@ -62,11 +63,15 @@ def examine(
             in_account("concurrency", lambda: quotas.check_concurrency(known, settings)),
             in_account("node type", lambda: placement.check_node_type(graph().cloud)),
             in_account("vpc", lambda: placement.check_vpc(graph().cloud)),
-            in_account("dns", lambda: placement.check_dns(graph().cloud)),
+            in_account("secrets", lambda: placement.check_secrets(_secrets_endpoint(graph()))),
             Check("connector", lambda: code.check_connector(known.connector_jar, settings.analytics.runtime)),
             Check("psycopg2", lambda: code.check_psycopg2(known)),
         ]
     )
+
+
+def _secrets_endpoint(graph: Graph) -> SecretsEndpoint:
+    return next(resource for resource in graph if isinstance(resource, SecretsEndpoint))
 
 
 def _no_credentials() -> Verdict:

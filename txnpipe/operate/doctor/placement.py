@@ -1,60 +1,39 @@
-"""Where warehouse and loader would be placed: the VPC, its zones and its DNS, and the kind of node."""
+"""Where warehouse and loader would be placed: VPC and zones, the way to Secrets Manager, the kind of node."""
 
 from __future__ import annotations
 
 from txnpipe.aws import translated
 from txnpipe.checks import Verdict, failed, ok, warning
 from txnpipe.errors import ExitCode
-from txnpipe.resources.network import find_vpc
 from txnpipe.resources.resource import Cloud
+from txnpipe.resources.secrets_endpoint import NOT_NEEDED, SecretsEndpoint
+from txnpipe.resources.vpc import find_vpc
 
 ZONES = 2
 """Subnets in one zone alone leave nothing when that zone fails. Redshift places a cluster in one of them."""
-
-_TURN_ON = {"enableDnsSupport": "--enable-dns-support", "enableDnsHostnames": "--enable-dns-hostnames"}
 
 
 def check_vpc(cloud: Cloud) -> Verdict:
     """Whether there is a VPC with subnets in enough zones. Raises as `find_vpc` does."""
     with translated("look at", "the VPC"):
         vpc = find_vpc(cloud)
-        described = cloud.client("ec2").describe_subnets(SubnetIds=list(vpc.open_subnets))["Subnets"]
-    if not vpc.open_subnets:
-        return failed(
-            f"{vpc.id} has no default subnet.",
-            "Make one in each zone: aws ec2 create-default-subnet --availability-zone …",
-            ExitCode.ENVIRONMENT,
-        )
-    zones = sorted({subnet["AvailabilityZone"] for subnet in described})
-    found = f"{vpc.id} has {len(vpc.open_subnets)} subnets in {', '.join(zones)}"
-    if len(zones) < ZONES:
+    found = f"{vpc.id} has {len(vpc.subnets)} subnets in {', '.join(vpc.zones)}"
+    if len(vpc.zones) < ZONES:
         return warning(f"{found}: one zone alone.", "Make a subnet in another zone.")
     return ok(f"{found}.")
 
 
-def check_dns(cloud: Cloud) -> Verdict:
-    """Whether names of interface endpoints are known inside the VPC: both attributes must be on.
-
-    Source: AWS PrivateLink guide, "Private DNS".
-    """
-    ec2 = cloud.client("ec2")
-    with translated("look at", "the VPC's DNS"):
-        vpc = find_vpc(cloud).id
-        support = ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsSupport")["EnableDnsSupport"]
-        names = ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsHostnames")["EnableDnsHostnames"]
-    off = [
-        name
-        for name, attribute in (("enableDnsSupport", support), ("enableDnsHostnames", names))
-        if not attribute["Value"]
-    ]
-    if off:
-        flags = " and ".join(f"aws ec2 modify-vpc-attribute --vpc-id {vpc} {_TURN_ON[name]}" for name in off)
-        return failed(
-            f"{' and '.join(off)} of {vpc} is off, and the loader finds Secrets Manager by its private name.",
-            f"Turn it on: {flags}.",
-            ExitCode.ENVIRONMENT,
-        )
-    return ok(f"{vpc} resolves private names.")
+def check_secrets(endpoint: SecretsEndpoint) -> Verdict:
+    """Whether the loader reaches its secret, or will. Raises ENVIRONMENT where it could not."""
+    with translated("look at", "the way to Secrets Manager"):
+        endpoint.desired()
+        found = endpoint.read()
+    if found is None:
+        return ok("The VPC can have an interface endpoint for Secrets Manager; setup makes it.")
+    if found.status == NOT_NEEDED:
+        return ok("The loader's subnets have a route out, so it needs no interface endpoint.")
+    whose = "somebody else's" if found.facts["shared"] else "the pipeline's own"
+    return ok(f"The VPC has an interface endpoint for Secrets Manager, {whose} ({found.status}).")
 
 
 def check_node_type(cloud: Cloud) -> Verdict:

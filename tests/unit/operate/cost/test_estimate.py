@@ -144,6 +144,11 @@ def test_a_shard_s_metrics_are_custom_metrics_of_both_streams(stream: dict[str, 
     assert footprint(settings_of(stream=stream)).custom_metrics == metrics
 
 
+def test_an_endpoint_that_is_not_made_costs_nothing() -> None:
+    existing = settings_of(network={"secrets_endpoint": "existing"})
+    assert "endpoint_zone" not in dollars(standing(footprint(existing), PRICES))
+
+
 def test_a_short_life_costs_the_shortest_time_that_is_billed() -> None:
     found = dollars(standing(footprint(Settings()), PRICES), Decimal("0.05"))
     assert found["flink_kpu"] == 2 * Decimal("0.11") * Decimal(10) / 60

@@ -116,7 +116,16 @@ def test_without_credentials_the_rest_is_skipped(account: Account, look: Look) -
     assert found["credentials"].state is State.FAILED
     assert "ExpiredToken" in found["credentials"].found
     skipped = {name for name, verdict in found.items() if verdict.state is State.SKIPPED}
-    assert skipped == {"region", "permissions", "names", "shards", "concurrency", "node type", "vpc", "dns"}
+    assert skipped == {
+        "region",
+        "permissions",
+        "names",
+        "shards",
+        "concurrency",
+        "node type",
+        "vpc",
+        "secrets",
+    }
     assert found["connector"].state is State.OK
 
 
@@ -275,11 +284,26 @@ def test_an_account_without_a_default_vpc_has_no_place(account: Account, look: L
 
 def test_private_names_need_both_attributes_of_the_vpc(account: Account, look: Look) -> None:
     account.dns["enableDnsHostnames"] = False
-    verdict = look()["dns"]
-    assert verdict.state is State.FAILED
-    assert "enableDnsHostnames" in verdict.found
-    assert "--enable-dns-hostnames" in verdict.fix
-    assert "--enable-dns-support" not in verdict.fix
+    verdict = look()["secrets"]
+    assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.ENVIRONMENT)
+    assert "enableDnsHostnames" in verdict.found + verdict.fix
+
+
+def test_a_vpc_without_a_way_to_secrets_manager_fails_where_none_shall_be_made(look: Look) -> None:
+    verdict = look(settings_of(network={"secrets_endpoint": "existing"}))["secrets"]
+    assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.ENVIRONMENT)
+
+
+def test_whose_endpoint_serves_is_told(account: Account, look: Look) -> None:
+    assert "setup makes it" in look()["secrets"].found
+    account.remote.setup(settings_of())
+    assert "the pipeline's own" in look()["secrets"].found
+
+
+def test_subnets_in_one_zone_are_a_warning(account: Account, look: Look) -> None:
+    subnet = account.remote.target.client("ec2").describe_subnets()["Subnets"][0]
+    only = settings_of(network={"vpc_id": subnet["VpcId"], "subnet_ids": [subnet["SubnetId"]]})
+    assert look(only)["vpc"].state is State.WARNING
 
 
 def test_a_connector_that_is_not_there_or_no_jar_fails(look: Look, tmp_path: Path) -> None:
