@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from txnpipe.config import Settings
 from txnpipe.deploy.graph import ALERT_SHARDS
+from txnpipe.functions.metrics import custom_metrics
 from txnpipe.resources.stream import written_out
 
 ON_DEMAND_SHARDS = 4
@@ -54,7 +55,11 @@ class FunctionPrint:
 
 @dataclass(frozen=True)
 class Footprint:
-    """All of it. endpoint_zones: zones of interface endpoints, added up. subscriptions: SNS protocols."""
+    """All of it. endpoint_zones: zones of interface endpoints, added up. subscriptions: SNS protocols.
+
+    shard_metrics and function_metrics are CloudWatch's custom metrics: those of the streams' shards, and those
+    that the functions' log lines make, which are billed for the hours in which a batch came.
+    """
 
     stream: StreamPrint
     alert_stream: StreamPrint
@@ -66,7 +71,8 @@ class Footprint:
     endpoint_zones: int
     secrets: int
     alarms: int
-    custom_metrics: int
+    shard_metrics: int
+    function_metrics: int
     log_retention_days: int
     subscriptions: tuple[str, ...]
 
@@ -89,7 +95,8 @@ def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
         endpoint_zones=1 if settings.network.secrets_endpoint == "create" else 0,
         secrets=SECRETS,
         alarms=0,
-        custom_metrics=measured * len(written_out(stream.shard_metrics)),
+        shard_metrics=measured * len(written_out(stream.shard_metrics)),
+        function_metrics=custom_metrics(),
         log_retention_days=functions.log_retention_days,
         subscriptions=tuple(item.protocol for item in settings.topic.subscriptions),
     )

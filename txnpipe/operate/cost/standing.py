@@ -102,6 +102,6 @@ def _small(footprint: Footprint, prices: Prices) -> Iterator[Line]:
     if footprint.alarms:
         what = counted(footprint.alarms, "alarm")
         yield line("standing", "CloudWatch", what, "alarm", footprint.alarms, prices)
-    if footprint.custom_metrics:
-        what = counted(footprint.custom_metrics, "custom metric")
-        yield line("standing", "CloudWatch", what, "custom_metric", footprint.custom_metrics, prices)
+    if footprint.shard_metrics:
+        what = counted(footprint.shard_metrics, "shard metric")
+        yield line("standing", "CloudWatch", what, "custom_metric", footprint.shard_metrics, prices)

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 from txnpipe.operate.cost.bill import Line
 from txnpipe.operate.cost.footprint import ON_DEMAND_SHARDS, Footprint, FunctionPrint, StreamPrint
 from txnpipe.operate.cost.prices import HOURS_PER_MONTH, Prices
-from txnpipe.operate.cost.standing import DEFAULT_RETENTION_H, EXTENDED_RETENTION_H, line
+from txnpipe.operate.cost.standing import DEFAULT_RETENTION_H, EXTENDED_RETENTION_H, counted, line
 
 SECONDS_PER_HOUR = 3600
 KB = 1024
@@ -129,6 +129,9 @@ def _functions(footprint: Footprint, load: Traffic, alerts: Traffic, prices: Pri
         yield line("traffic", "Lambda", what, item, used, prices)
     calls = loader_calls + notifier_calls
     yield line("traffic", "Lambda", "invocations", "lambda_requests", calls, prices)
+    metrics = footprint.function_metrics
+    what = f"{counted(metrics, 'metric')} of the functions"
+    yield line("traffic", "CloudWatch", what, "custom_metric", metrics, prices)
     logged = calls * LOG_BYTES / GB
     yield line("traffic", "CloudWatch", "logs written", "logs_in", logged, prices)
     days = footprint.log_retention_days

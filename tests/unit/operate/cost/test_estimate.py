@@ -127,7 +127,7 @@ def test_serverless_is_shown_awake_and_never_above_its_usage_limit(
 
 
 def test_alarms_and_custom_metrics_cost_by_the_month() -> None:
-    shape = replace(footprint(Settings()), alarms=6, custom_metrics=2)
+    shape = replace(footprint(Settings()), alarms=6, shard_metrics=2)
     found = dollars(standing(shape, PRICES), HOURS_PER_MONTH)
     assert (found["alarm"], found["custom_metric"]) == (Decimal("0.60"), Decimal("0.60"))
 
@@ -141,12 +141,20 @@ def test_alarms_and_custom_metrics_cost_by_the_month() -> None:
     ],
 )
 def test_a_shard_s_metrics_are_custom_metrics_of_both_streams(stream: dict[str, Any], metrics: int) -> None:
-    assert footprint(settings_of(stream=stream)).custom_metrics == metrics
+    assert footprint(settings_of(stream=stream)).shard_metrics == metrics
 
 
 def test_an_endpoint_that_is_not_made_costs_nothing() -> None:
     existing = settings_of(network={"secrets_endpoint": "existing"})
     assert "endpoint_zone" not in dollars(standing(footprint(existing), PRICES))
+
+
+def test_the_functions_metrics_cost_only_while_records_flow() -> None:
+    shape = footprint(Settings())
+    assert "custom_metric" not in dollars(standing(shape, PRICES))
+    found = dollars(traffic(shape, Traffic(Decimal(1), 300), PRICES), HOURS_PER_MONTH)
+    # The loader's six for the pipeline and for each of two streams, the notifier's four.
+    assert found["custom_metric"] == 22 * Decimal("0.30")
 
 
 def test_a_short_life_costs_the_shortest_time_that_is_billed() -> None:
