@@ -57,8 +57,8 @@ class FunctionPrint:
 class Footprint:
     """All of it. endpoint_zones: zones of interface endpoints, added up. subscriptions: SNS protocols.
 
-    shard_metrics and function_metrics are CloudWatch's custom metrics: those of the streams' shards, and those
-    that the functions' log lines make, which are billed for the hours in which a batch came.
+    shard_metrics and function_metrics are CloudWatch's custom metrics: those of the streams' shards, and
+    those that the functions' log lines make, which are billed for the hours in which a batch came.
     """
 
     stream: StreamPrint
