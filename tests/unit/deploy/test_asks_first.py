@@ -14,6 +14,21 @@ from txnpipe.cli import main as program
 from txnpipe.cli.environment import Environment
 from txnpipe.cli.frame import Invocation
 from txnpipe.errors import ExitCode
+from txnpipe.operate.cost.estimate import estimate
+from txnpipe.operate.cost.prices import HOURS_PER_MONTH
+
+
+def standing(shards: int) -> float:
+    """What the default pipeline costs a month with so many shards."""
+    return float(estimate(settings_of(), shards=shards).total(HOURS_PER_MONTH, "standing"))
+
+
+def monthly(shards: int) -> str:
+    """The same as it is told."""
+    return f"${standing(shards):.0f} a month"
+
+
+MONTHLY = monthly(1)
 
 
 class Terminal(io.StringIO):
@@ -54,8 +69,8 @@ def test_setup_shows_plan_and_cost_and_changes_nothing_unasked(
 ) -> None:
     code, _, err = run(remote, tmp_path, monkeypatch, "setup")
     assert code == ExitCode.REFUSED
-    assert err.index("create  stream TransactionStream") < err.index("$0.65 an hour, $473 a month")
-    assert err.index("$473 a month") < err.index("error: ")
+    assert err.index("create  stream TransactionStream") < err.index(MONTHLY)
+    assert err.index(MONTHLY) < err.index("error: ")
     assert remote.recorder.changes == []
 
 
@@ -65,7 +80,7 @@ def test_setup_asks_after_the_cost_and_takes_only_yes(
 ) -> None:
     code, _, err = run(remote, tmp_path, monkeypatch, "setup", answer=answer)
     assert code == ExitCode.REFUSED
-    assert err.index("$473 a month") < err.index("Change account 123456789012, region us-east-1?")
+    assert err.index(MONTHLY) < err.index("Change account 123456789012, region us-east-1?")
     assert remote.recorder.changes == []
 
 
@@ -74,8 +89,8 @@ def test_with_yes_the_cost_is_shown_all_the_same(
 ) -> None:
     code, out, err = run(remote, tmp_path, monkeypatch, "setup", "--yes", "--json")
     assert code == ExitCode.OK
-    assert err.index("$473 a month") < err.index("1/")
-    assert json.loads(out)["cost"]["month"] == pytest.approx(473.07, abs=0.01)
+    assert err.index(MONTHLY) < err.index("1/")
+    assert json.loads(out)["cost"]["month"] == pytest.approx(standing(1))
 
 
 def test_setup_counts_the_shards_that_the_stream_really_has(
@@ -85,8 +100,8 @@ def test_setup_counts_the_shards_that_the_stream_really_has(
         StreamName="TransactionStream", TargetShardCount=2, ScalingType="UNIFORM_SCALING"
     )
     _, out, err = run(in_place, tmp_path, monkeypatch, "setup", "--yes", "--json")
-    assert "$484 a month" in err
-    assert json.loads(out)["cost"]["month"] == pytest.approx(473.07 + 10.95, abs=0.01)
+    assert monthly(2) in err
+    assert json.loads(out)["cost"]["month"] == pytest.approx(standing(1) + 10.95)
 
 
 def test_a_price_that_is_none_stops_setup_before_it_changes_anything(

@@ -8,6 +8,8 @@ from decimal import Decimal
 from txnpipe.config import Settings
 from txnpipe.deploy.graph import ALERT_SHARDS
 from txnpipe.functions.metrics import custom_metrics
+from txnpipe.names import Names
+from txnpipe.resources.alarm_definitions import alarms
 from txnpipe.resources.stream import written_out
 
 ON_DEMAND_SHARDS = 4
@@ -94,12 +96,17 @@ def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
         kpus=analytics.parallelism,
         endpoint_zones=1 if settings.network.secrets_endpoint == "create" else 0,
         secrets=SECRETS,
-        alarms=0,
+        alarms=_alarms(settings),
         shard_metrics=measured * len(written_out(stream.shard_metrics)),
         function_metrics=custom_metrics(),
         log_retention_days=functions.log_retention_days,
         subscriptions=tuple(item.protocol for item in settings.topic.subscriptions),
     )
+
+
+def _alarms(settings: Settings) -> int:
+    names = Names(settings.pipeline, "", settings.region)
+    return len(alarms(names, settings.alarms, names.alarms)) if settings.alarms.enabled else 0
 
 
 def _loader_window(settings: Settings) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from botocore.exceptions import ClientError
+
 from txnpipe.aws import Target, error_code, translated
 from txnpipe.checks import Verdict, failed, ok, warning
 from txnpipe.config import Settings
@@ -12,6 +16,8 @@ from txnpipe.operate.cost.footprint import ON_DEMAND_SHARDS
 
 NOTIFIERS = 1
 """Invocations of the notifier at once: one for each shard of the alert stream."""
+LEFT_UNRESERVED = 100
+"""Lambda keeps so many for functions that reserve none (Lambda guide, "Reserved concurrency")."""
 
 
 def check_shards(target: Target, settings: Settings, names: Names) -> Verdict:
@@ -42,25 +48,41 @@ def check_shards(target: Target, settings: Settings, names: Names) -> Verdict:
     return ok(f"{found}; the pipeline needs {missing:,} more.")
 
 
-def _exists(kinesis: object, stream: str) -> bool:
+def _exists(kinesis: Any, stream: str) -> bool:
     try:
-        kinesis.describe_stream_summary(StreamName=stream)  # type: ignore[attr-defined]
-    except Exception as error:
+        kinesis.describe_stream_summary(StreamName=stream)
+    except ClientError as error:
         if error_code(error) == "ResourceNotFoundException":
             return False
         raise
     return True
 
 
-def check_concurrency(target: Target, settings: Settings) -> Verdict:
+def check_concurrency(target: Target, settings: Settings, names: Names) -> Verdict:
     """Whether Lambda may run as many copies of the functions at once as the shards call for."""
+    reserved = {
+        names.loader: settings.loader.reserved_concurrency,
+        names.notifier: settings.notifier.reserved_concurrency,
+    }
     with translated("ask for", "the account's Lambda limits"):
-        limits = target.client("lambda").get_account_settings()["AccountLimit"]
+        client = target.client("lambda")
+        limits = client.get_account_settings()["AccountLimit"]
+        wanted = sum(more - _reserved(client, name) for name, more in reserved.items() if more is not None)
     free, whole = limits["UnreservedConcurrentExecutions"], limits["ConcurrentExecutions"]
-    shards = settings.stream.shards if settings.stream.mode == "provisioned" else ON_DEMAND_SHARDS
-    loaders = shards * settings.loader.parallelization_factor + ALERT_SHARDS
-    needed = loaders + NOTIFIERS
     found = f"Lambda runs at most {whole:,} functions at once here, {free:,} of them for everybody"
+    if wanted > 0 and free - wanted < LEFT_UNRESERVED:
+        return failed(
+            f"{found}, and the pipeline reserves {wanted:,}: {LEFT_UNRESERVED} must stay unreserved.",
+            "Lower loader.reserved_concurrency and notifier.reserved_concurrency, or ask AWS for a higher "
+            "quota (Service Quotas, AWS Lambda, Concurrent executions).",
+            ExitCode.LIMIT,
+        )
+    shards = settings.stream.shards if settings.stream.mode == "provisioned" else ON_DEMAND_SHARDS
+    used = {
+        names.loader: shards * settings.loader.parallelization_factor + ALERT_SHARDS,
+        names.notifier: NOTIFIERS,
+    }
+    needed = sum(count for name, count in used.items() if reserved[name] is None)
     if needed > free:
         return warning(
             f"{found}, and the pipeline uses up to {needed:,}: batches will wait.",
@@ -68,3 +90,14 @@ def check_concurrency(target: Target, settings: Settings) -> Verdict:
             "stream.shards or loader.parallelization_factor.",
         )
     return ok(f"{found}; the pipeline uses up to {needed:,}.")
+
+
+def _reserved(client: Any, function: str) -> int:
+    """What a function has reserved already."""
+    try:
+        found = client.get_function_concurrency(FunctionName=function)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+        return 0
+    return int(found.get("ReservedConcurrentExecutions", 0))

@@ -48,6 +48,7 @@ def test_the_default_pipeline_standing_still() -> None:
         "flink_storage": Decimal("5.00"),
         "endpoint_zone": Decimal("7.30"),
         "secret": Decimal("0.80"),
+        "alarm": Decimal("1.00"),
     }
     assert estimate(Settings()).total(HOURS_PER_MONTH) == sum(found.values())
 
@@ -127,8 +128,8 @@ def test_serverless_is_shown_awake_and_never_above_its_usage_limit(
 
 
 def test_alarms_and_custom_metrics_cost_by_the_month() -> None:
-    shape = replace(footprint(Settings()), alarms=6, shard_metrics=2)
-    found = dollars(standing(shape, PRICES), HOURS_PER_MONTH)
+    shape = footprint(settings_of(stream={"shard_metrics": ["IncomingBytes"]}))
+    found = dollars(standing(replace(shape, alarms=6), PRICES), HOURS_PER_MONTH)
     assert (found["alarm"], found["custom_metric"]) == (Decimal("0.60"), Decimal("0.60"))
 
 
@@ -147,6 +148,11 @@ def test_a_shard_s_metrics_are_custom_metrics_of_both_streams(stream: dict[str, 
 def test_an_endpoint_that_is_not_made_costs_nothing() -> None:
     existing = settings_of(network={"secrets_endpoint": "existing"})
     assert "endpoint_zone" not in dollars(standing(footprint(existing), PRICES))
+
+
+def test_alarms_that_are_off_cost_nothing() -> None:
+    off = settings_of(alarms={"enabled": False})
+    assert "alarm" not in dollars(standing(footprint(off), PRICES))
 
 
 def test_the_functions_metrics_cost_only_while_records_flow() -> None:

@@ -261,6 +261,17 @@ def test_too_little_concurrency_is_a_warning(account: Account, look: Look) -> No
     assert (verdict.state, "up to 11" in verdict.found) == (State.WARNING, True)
 
 
+def test_reserving_more_than_lambda_lets_go_is_a_limit(account: Account, look: Look) -> None:
+    reserving = settings_of(loader={"reserved_concurrency": 3}, notifier={"reserved_concurrency": 1})
+    account.concurrency = 104
+    assert look(reserving)["concurrency"].state is State.OK
+    account.concurrency = 103
+    verdict = look(reserving)["concurrency"]
+    assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.LIMIT)
+    account.remote.setup(reserving)  # what is reserved already is no longer asked for
+    assert look(reserving)["concurrency"].state is State.OK
+
+
 @pytest.mark.parametrize(
     ("warehouse", "words"),
     [
