@@ -70,6 +70,7 @@ class Footprint:
     notifier: FunctionPrint
     architecture: str
     kpus: int
+    auto_scaling: bool
     endpoint_zones: int
     secrets: int
     alarms: int
@@ -93,7 +94,8 @@ def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
         loader=FunctionPrint("loader", loader.memory_mb, loader.batch_size, _loader_window(settings)),
         notifier=FunctionPrint("notifier", settings.notifier.memory_mb, settings.notifier.batch_size, 0),
         architecture=AWS_ARCHITECTURE if functions.architecture == "auto" else functions.architecture,
-        kpus=analytics.parallelism,
+        kpus=-(-analytics.parallelism // analytics.parallelism_per_kpu),
+        auto_scaling=analytics.auto_scaling,
         endpoint_zones=1 if settings.network.secrets_endpoint == "create" else 0,
         secrets=SECRETS,
         alarms=_alarms(settings),

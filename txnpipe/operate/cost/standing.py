@@ -84,7 +84,8 @@ def _serverless(warehouse: ServerlessPrint, prices: Prices) -> Line:
 def _analytics(footprint: Footprint, prices: Prices) -> Iterator[Line]:
     kpus = footprint.kpus + ORCHESTRATION_KPUS
     what = f"{counted(footprint.kpus, 'KPU')} and one for orchestration"
-    yield line("standing", "Managed Flink", what, "flink_kpu", kpus, prices)
+    note = "auto scaling adds KPUs under load, and their cost" if footprint.auto_scaling else ""
+    yield line("standing", "Managed Flink", what, "flink_kpu", kpus, prices, note)
     storage = footprint.kpus * STORAGE_PER_KPU_GB
     yield line(
         "standing", "Managed Flink", f"running storage, {storage} GB", "flink_storage", storage, prices

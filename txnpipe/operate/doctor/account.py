@@ -64,7 +64,7 @@ def examine(
             in_account("node type", lambda: placement.check_node_type(graph().cloud)),
             in_account("vpc", lambda: placement.check_vpc(graph().cloud)),
             in_account("secrets", lambda: placement.check_secrets(_secrets_endpoint(graph()))),
-            Check("connector", lambda: code.check_connector(known.connector_jar, settings.analytics.runtime)),
+            Check("connector", lambda: code.check_connector(settings.analytics, known.connector_jar)),
             Check("psycopg2", lambda: code.check_psycopg2(known)),
         ]
     )

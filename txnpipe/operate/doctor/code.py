@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import importlib.util
-import zipfile
 from pathlib import Path
 
+import platformdirs
+
 from txnpipe.aws import Target
-from txnpipe.checks import Verdict, failed, ok, warning
+from txnpipe.checks import Verdict, failed, ok
+from txnpipe.config.settings import AnalyticsSettings
 from txnpipe.errors import ExitCode
+from txnpipe.packaging.connector import RELEASES, connector
 from txnpipe.packaging.psycopg2_files import Origin, origin
 
-CONNECTOR = "flink-sql-connector-aws-kinesis-streams"
-_BUILT_FOR = {"FLINK-1": "-1.20", "FLINK-2": "-2.0"}
-"""How a connector's version ends, for the runtimes that begin so."""
-_FIX = f"Set analytics.connector_jar to the path of {CONNECTOR}-VERSION.jar from Maven Central."
 
+def check_connector(settings: AnalyticsSettings, jar: Path | None, cache: Path | None = None) -> Verdict:
+    """Whether the connector is there and fits the runtime, or may be downloaded. Downloads nothing.
 
-def check_connector(jar: Path | None, runtime: str) -> Verdict:
-    """Whether the connector is there, is a jar, and is built for the runtime, as far as its name tells."""
-    if jar is None:
-        return failed(
-            "The analytics app needs Flink's Kinesis connector, and none is named.", _FIX, ExitCode.USAGE
-        )
-    if not jar.is_file():
-        return failed(f"There is no Kinesis connector at {jar}.", _FIX, ExitCode.USAGE)
-    if not zipfile.is_zipfile(jar):
-        return failed(f"{jar} is no jar that can be read.", _FIX, ExitCode.USAGE)
-    ending = next(ending for begin, ending in _BUILT_FOR.items() if runtime.startswith(begin))
-    if not jar.stem.endswith(ending):
-        return warning(
-            f"The name of {jar} does not say that it is built for {runtime}.",
-            f"Take a version of {CONNECTOR} that ends in {ending}, unless you know better.",
-        )
-    return ok(f"The Kinesis connector is {jar.name}.")
+    Raises USAGE for a jar that will not do, and where none is named and none may be downloaded.
+    """
+    release = RELEASES[settings.runtime]
+    digest = settings.connector_sha256 or release.sha256
+    if jar is not None or digest is None:
+        connector(settings, jar)
+        return ok(f"The Kinesis connector {jar} fits {settings.runtime}.")
+    kept = (cache or platformdirs.user_cache_path("txnpipe") / "connectors") / f"{digest}.jar"
+    if kept.is_file():
+        return ok(f"The Kinesis connector {release.version} is in the cache.")
+    return ok(f"setup downloads the Kinesis connector from {release.url(settings.connector_url)}.")
 
 
 def check_psycopg2(target: Target) -> Verdict:

@@ -150,6 +150,17 @@ def test_an_endpoint_that_is_not_made_costs_nothing() -> None:
     assert "endpoint_zone" not in dollars(standing(footprint(existing), PRICES))
 
 
+@pytest.mark.parametrize(("parallelism", "per_kpu", "kpus"), [(1, 1, 1), (4, 1, 4), (4, 4, 1), (5, 4, 2)])
+def test_so_many_tasks_share_a_kpu(parallelism: int, per_kpu: int, kpus: int) -> None:
+    shape = footprint(settings_of(analytics={"parallelism": parallelism, "parallelism_per_kpu": per_kpu}))
+    assert dollars(standing(shape, PRICES))["flink_kpu"] == (kpus + 1) * Decimal("0.11")
+
+
+def test_auto_scaling_is_told_to_cost_more_under_load() -> None:
+    assert "auto scaling" in " ".join(estimate(settings_of(analytics={"auto_scaling": True})).notes)
+    assert "auto scaling" not in " ".join(estimate(Settings()).notes)
+
+
 def test_alarms_that_are_off_cost_nothing() -> None:
     off = settings_of(alarms={"enabled": False})
     assert "alarm" not in dollars(standing(footprint(off), PRICES))

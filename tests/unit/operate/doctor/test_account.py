@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +19,8 @@ from txnpipe.config import Settings
 from txnpipe.errors import ExitCode
 from txnpipe.operate.doctor import identity
 from txnpipe.operate.doctor.account import IMPATIENT, examine
+from txnpipe.operate.doctor.code import check_connector
+from txnpipe.target import STAND_IN_CONNECTOR
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -43,13 +43,8 @@ NEEDS = (
 
 
 @pytest.fixture
-def jar(tmp_path: Path) -> Path:
-    path = tmp_path / "flink-sql-connector-aws-kinesis-streams-6.0.1-2.0.jar"
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("x", "")
-    path.write_bytes(buffer.getvalue())
-    return path
+def jar() -> Path:
+    return STAND_IN_CONNECTOR
 
 
 Look = Callable[..., dict[str, Verdict]]
@@ -318,11 +313,15 @@ def test_subnets_in_one_zone_are_a_warning(account: Account, look: Look) -> None
 
 
 def test_a_connector_that_is_not_there_or_no_jar_fails(look: Look, tmp_path: Path) -> None:
-    assert look(jar=None)["connector"].state is State.FAILED
+    assert look(jar=None)["connector"].exit_code is ExitCode.USAGE
     assert look(jar=tmp_path / "missing.jar")["connector"].state is State.FAILED
     (tmp_path / "text.jar").write_text("no zip")
-    assert "no jar" in look(jar=tmp_path / "text.jar")["connector"].found
+    assert "not a jar" in look(jar=tmp_path / "text.jar")["connector"].found
 
 
-def test_a_connector_for_another_flink_is_a_warning(look: Look) -> None:
-    assert look(settings_of(analytics={"runtime": "FLINK-1_20"}))["connector"].state is State.WARNING
+def test_a_connector_that_may_be_downloaded_is_left_to_setup(tmp_path: Path) -> None:
+    settings = settings_of(analytics={"connector_sha256": "0" * 64}).analytics
+    assert "setup downloads" in check_connector(settings, None, tmp_path).found
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / f"{'0' * 64}.jar").write_text("x")
+    assert "in the cache" in check_connector(settings, None, tmp_path).found
