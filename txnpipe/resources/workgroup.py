@@ -95,7 +95,7 @@ class Workgroup:
     def desired(self) -> WorkgroupState:
         """See Resource."""
         settings = self.cloud.settings.warehouse
-        subnets = _subnets(self.cloud)
+        subnets = workgroup_subnets(self.cloud)
         groups = placement(self.cloud, self.group)[1]
         return WorkgroupState(
             namespace=self.namespace.name,
@@ -228,7 +228,7 @@ def _parameters(document: Any) -> dict[str, str]:
     return {item["parameterKey"]: item["parameterValue"] for item in document.get("configParameters", [])}
 
 
-def _subnets(cloud: Cloud) -> tuple[str, ...]:
+def workgroup_subnets(cloud: Cloud) -> tuple[str, ...]:
     """The subnets of the VPC in zones that every service is in. Raises ENVIRONMENT where they are too few."""
     vpc = find_vpc(cloud)
     usable = replace(vpc, placed=tuple(each for each in vpc.placed if each.id in vpc.open_subnets))

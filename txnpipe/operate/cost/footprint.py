@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from txnpipe.config import Settings
+from txnpipe.config.settings import WarehouseSettings
 from txnpipe.deploy.graph import ALERT_SHARDS
 from txnpipe.functions.metrics import custom_metrics
 from txnpipe.names import Names
+from txnpipe.operate.cost.prices import HOURS_PER_MONTH
 from txnpipe.resources.alarm_definitions import alarms
 from txnpipe.resources.stream import written_out
+from txnpipe.resources.usage_limit import DAYS, limit_hours
 
 ON_DEMAND_SHARDS = 4
 """What a new on-demand stream has (Kinesis, "Choose the right mode for your stream")."""
@@ -90,7 +93,7 @@ def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
     return Footprint(
         stream=StreamPrint("stream of transactions", provisioned, stream.retention_hours),
         alert_stream=StreamPrint("stream of alerts", ALERT_SHARDS, stream.retention_hours),
-        warehouse=ClusterPrint(settings.warehouse.node_type, settings.warehouse.nodes),
+        warehouse=_warehouse(settings.warehouse),
         loader=FunctionPrint("loader", loader.memory_mb, loader.batch_size, _loader_window(settings)),
         notifier=FunctionPrint("notifier", settings.notifier.memory_mb, settings.notifier.batch_size, 0),
         architecture=AWS_ARCHITECTURE if functions.architecture == "auto" else functions.architecture,
@@ -104,6 +107,17 @@ def footprint(settings: Settings, *, shards: int | None = None) -> Footprint:
         log_retention_days=functions.log_retention_days,
         subscriptions=tuple(item.protocol for item in settings.topic.subscriptions),
     )
+
+
+def _warehouse(settings: WarehouseSettings) -> ClusterPrint | ServerlessPrint:
+    if settings.kind == "provisioned":
+        return ClusterPrint(settings.node_type, settings.nodes)
+    if settings.usage_limit_action != "deactivate":  # the others only tell of it
+        return ServerlessPrint(settings.base_capacity_rpu)
+    periods = HOURS_PER_MONTH / 24 / DAYS[settings.usage_limit_period]
+    if settings.usage_limit_period == "monthly":
+        periods = Decimal(1)
+    return ServerlessPrint(settings.base_capacity_rpu, limit_hours(settings) * periods)
 
 
 def _alarms(settings: Settings) -> int:

@@ -61,7 +61,7 @@ def examine(
             in_account("names", lambda: names.check_names(graph())),
             in_account("shards", lambda: quotas.check_shards(known, settings, own)),
             in_account("concurrency", lambda: quotas.check_concurrency(known, settings, own)),
-            in_account("node type", lambda: placement.check_node_type(graph().cloud)),
+            in_account("warehouse", lambda: placement.check_warehouse(graph().cloud)),
             in_account("vpc", lambda: placement.check_vpc(graph().cloud)),
             in_account("secrets", lambda: placement.check_secrets(_secrets_endpoint(graph()))),
             Check("connector", lambda: code.check_connector(settings.analytics, known.connector_jar)),

@@ -1,13 +1,14 @@
-"""Where warehouse and loader would be placed: VPC and zones, the way to Secrets Manager, the kind of node."""
+"""Where warehouse and loader would be placed: VPC and zones, the way to Secrets Manager, Redshift."""
 
 from __future__ import annotations
 
 from txnpipe.aws import translated
-from txnpipe.checks import Verdict, failed, ok, warning
-from txnpipe.errors import ExitCode
+from txnpipe.checks import Verdict, ok, warning
+from txnpipe.resources.node_types import refuse_unorderable
 from txnpipe.resources.resource import Cloud
 from txnpipe.resources.secrets_endpoint import NOT_NEEDED, SecretsEndpoint
 from txnpipe.resources.vpc import find_vpc
+from txnpipe.resources.workgroup import workgroup_subnets
 
 ZONES = 2
 """Subnets in one zone alone leave nothing when that zone fails. Redshift places a cluster in one of them."""
@@ -36,25 +37,11 @@ def check_secrets(endpoint: SecretsEndpoint) -> Verdict:
     return ok(f"The VPC has an interface endpoint for Secrets Manager, {whose} ({found.status}).")
 
 
-def check_node_type(cloud: Cloud) -> Verdict:
-    """Whether Redshift offers the node type here, with that many nodes."""
+def check_warehouse(cloud: Cloud) -> Verdict:
+    """Whether Redshift offers the warehouse here. Raises USAGE or ENVIRONMENT where it does not."""
     settings, region = cloud.settings.warehouse, cloud.names.region
-    wanted = "single-node" if settings.nodes == 1 else "multi-node"
     with translated("ask for", "Redshift's node types"):
-        pages = cloud.client("redshift").get_paginator("describe_orderable_cluster_options").paginate()
-        options = [option for page in pages for option in page["OrderableClusterOptions"]]
-    ours = {option["ClusterType"] for option in options if option["NodeType"] == settings.node_type}
-    if not ours:
-        offered = ", ".join(sorted({option["NodeType"] for option in options})) or "none"
-        return failed(
-            f"Redshift offers no {settings.node_type} in {region}.",
-            f"Set warehouse.node_type to one of: {offered}.",
-            ExitCode.USAGE,
-        )
-    if wanted not in ours:
-        return failed(
-            f"Redshift offers {settings.node_type} in {region} only as {', '.join(sorted(ours))}.",
-            "Change warehouse.nodes, or choose another warehouse.node_type.",
-            ExitCode.USAGE,
-        )
+        if settings.kind == "serverless":
+            return ok(f"A serverless warehouse has its {len(workgroup_subnets(cloud))} subnets in {region}.")
+        refuse_unorderable(cloud, settings.node_type, settings.nodes)
     return ok(f"Redshift offers {settings.nodes:,} × {settings.node_type} in {region}.")

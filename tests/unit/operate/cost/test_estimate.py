@@ -104,6 +104,26 @@ def test_longer_retention_costs_by_the_shard_and_beyond_a_week_by_the_gb(
     assert len(by_gb) == 2 * longer
 
 
+@pytest.mark.parametrize(
+    ("limit", "monthly"),
+    [
+        ({}, 120 * Decimal(730) / 24),  # the default bounds a day
+        ({"usage_limit_rpu_hours": 700, "usage_limit_period": "weekly"}, 100 * Decimal(730) / 24),
+        ({"usage_limit_rpu_hours": 500, "usage_limit_period": "monthly"}, Decimal(500)),
+        ({"usage_limit_action": "log"}, None),
+    ],
+)
+def test_only_a_limit_that_turns_it_off_bounds_a_serverless_warehouse(
+    limit: dict[str, Any], monthly: Decimal | None
+) -> None:
+    found = footprint(settings_of(warehouse={"kind": "serverless", **limit})).warehouse
+    assert isinstance(found, ServerlessPrint)
+    bound = found.monthly_limit_rpu_hours
+    assert (bound if bound is None else round(bound, 6)) == (
+        monthly if monthly is None else round(monthly, 6)
+    )
+
+
 def serverless(limit: Decimal | None) -> Line:
     shape = replace(footprint(Settings()), warehouse=ServerlessPrint(8, limit))
     return next(line for line in standing(shape, PRICES) if line.item == "redshift_serverless_rpu")

@@ -117,7 +117,7 @@ def test_without_credentials_the_rest_is_skipped(account: Account, look: Look) -
         "names",
         "shards",
         "concurrency",
-        "node type",
+        "warehouse",
         "vpc",
         "secrets",
     }
@@ -272,14 +272,23 @@ def test_reserving_more_than_lambda_lets_go_is_a_limit(account: Account, look: L
     [
         ({"node_type": "rg.large"}, ""),
         ({"node_type": "rg.huge"}, "offers no rg.huge"),
-        ({"node_type": "ra3.4xlarge", "nodes": 1}, "only as multi-node"),
+        ({"node_type": "ra3.4xlarge", "nodes": 1}, "at least two nodes"),
         ({"node_type": "ra3.4xlarge", "nodes": 2}, ""),
     ],
 )
 def test_the_node_type_must_be_one_that_is_offered(look: Look, warehouse: dict[str, Any], words: str) -> None:
-    verdict = look(settings_of(warehouse=warehouse))["node type"]
+    verdict = look(settings_of(warehouse=warehouse))["warehouse"]
     assert verdict.state is (State.FAILED if words else State.OK)
     assert words in verdict.found
+
+
+def test_a_serverless_warehouse_wants_three_zones(account: Account, look: Look) -> None:
+    serverless = {"kind": "serverless"}
+    assert look(settings_of(warehouse=serverless))["warehouse"].state is State.OK
+    subnet = account.remote.target.client("ec2").describe_subnets()["Subnets"][0]
+    network = {"vpc_id": subnet["VpcId"], "subnet_ids": [subnet["SubnetId"]]}
+    verdict = look(settings_of(warehouse=serverless, network=network))["warehouse"]
+    assert (verdict.state, verdict.exit_code) == (State.FAILED, ExitCode.ENVIRONMENT)
 
 
 def test_an_account_without_a_default_vpc_has_no_place(account: Account, look: Look) -> None:
