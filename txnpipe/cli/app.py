@@ -37,6 +37,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("cost", LOOK),
     ("config", LOOK),
     ("doctor", MACHINE),
+    ("policy", LOOK),
     ("demo", MACHINE),
     ("local", MACHINE),
     ("version", MACHINE),

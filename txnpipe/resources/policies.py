@@ -30,8 +30,6 @@ _NETWORK_INTERFACES = [
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
     "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 ]
 
@@ -45,8 +43,10 @@ def loader_policy(names: Names, key: str | None = None) -> Statements:
     return {
         "ReadStreams": _allow(_READ_STREAM, names.stream_arn, names.alert_stream_arn),
         "WriteLogs": _write_logs(names, function_log_group(names.loader)),
-        # The interface actions know no resource-level permissions for Lambda's own interfaces.
-        "UseNetwork": _allow(_NETWORK_INTERFACES, "*"),
+        # Lambda makes the interfaces, EC2 numbers them, and Lambda wants all numbers allowed ("Giving Lambda
+        # functions access to resources in an Amazon VPC"). To describe is allowed everywhere or nowhere.
+        "UseNetwork": _allow(_NETWORK_INTERFACES, names.arn("ec2", "*/*")),
+        "FindNetwork": _allow(["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"], "*"),
         "ReadOwnSecret": _allow(["secretsmanager:GetSecretValue"], names.arn("secretsmanager", secret)),
         **use_key(names, key, {READ: [names.stream_arn, names.alert_stream_arn]}),
         **_write_failed(names),
@@ -78,8 +78,8 @@ def analytics_policy(names: Names, key: str | None = None) -> Statements:
             ["logs:DescribeLogStreams", "logs:PutLogEvents"],
             names.arn("logs", f"log-group:{analytics_log_group(names)}:*"),
         ),
-        # These two know no narrower resource.
-        "FindLogs": _allow(["logs:DescribeLogGroups"], names.arn("logs", "log-group:*")),
+        # Knows no resource, and with one it is allowed nowhere (Service Authorization Reference).
+        "FindLogs": _allow(["logs:DescribeLogGroups"], "*"),
         **use_key(names, key, {READ: [names.stream_arn], WRITE: [names.alert_stream_arn]}),
     }
 

@@ -18,7 +18,7 @@ ALL = {
     "notifier": policies.notifier_policy(NAMES),
     "analytics": policies.analytics_policy(NAMES),
 }
-UNSCOPED = {"UseNetwork", "FindLogs"}
+UNSCOPED = {"UseNetwork", "FindNetwork", "FindLogs"}
 """Statements whose actions know no narrower resource."""
 
 
