@@ -27,6 +27,9 @@ class Lookup(Protocol):
     def secret_arn(self, name: str) -> str | None:
         """The ARN of a secret, None where there is none of that name."""
 
+    def serverless_tags(self, arn: str | None, part: str, name: str | None) -> Mapping[str, str]:
+        """Tags of a "Namespace" or "Workgroup", by ARN or by name; none where there is none."""
+
     def stream_key(self, name: str) -> str | None:
         """The KMS key of a stream, None where it is not encrypted."""
 
@@ -123,7 +126,7 @@ def _kms(call: Request) -> Iterable[Check]:
 def _lambda(call: Request) -> Iterable[Check]:
     action = f"lambda:{call.operation}"
     asked = _tags(call.get("Tags"))
-    if call.operation == "ListEventSourceMappings":
+    if call.operation in {"GetAccountSettings", "ListEventSourceMappings"}:
         yield Check(action, "*")
     elif call.operation == "CreateEventSourceMapping":
         function = call.arn("lambda", f"function:{call.get('FunctionName')}")
@@ -249,7 +252,7 @@ _KEPT_BY_REDSHIFT = ("CreateSecret", "DescribeSecret", "RotateSecret", "TagResou
 
 def _redshift(call: Request) -> Iterable[Check]:
     action, asked = f"redshift:{call.operation}", _tags(call.get("Tags"))
-    if call.operation == "DescribeClusterSubnetGroups":
+    if call.operation in {"DescribeClusterSubnetGroups", "DescribeOrderableClusterOptions"}:
         yield Check(action, "*")
         return
     cluster, group = call.get("ClusterIdentifier"), call.get("ClusterSubnetGroupName")
@@ -259,18 +262,56 @@ def _redshift(call: Request) -> Iterable[Check]:
     if call.operation.startswith("Create") and call.operation != "CreateTags":
         yield Check("redshift:CreateTags", arn, asked)
     if call.get("ManageMasterPassword"):
-        user = call.get("MasterUsername") or "txnpipe_admin"
-        secret = call.arn("secretsmanager", f"secret:redshift!{cluster}-{user}-AbCdEf")
-        for dependent in _KEPT_BY_REDSHIFT:
-            yield Check(f"secretsmanager:{dependent}", secret)
-        yield Check("secretsmanager:GetRandomPassword", "*")
+        yield from _kept_password(call, cluster, call.get("MasterUsername"))
     if call.operation == "CreateCluster":
-        role = "role/aws-service-role/redshift.amazonaws.com/AWSServiceRoleForRedshift"
-        yield Check(
-            "iam:CreateServiceLinkedRole",
-            call.arn("iam", role, region=False),
-            {"iam:AWSServiceName": "redshift.amazonaws.com"},
-        )
+        yield _service_role(call)
+
+
+def _kept_password(call: Request, warehouse: str, user: str | None) -> Iterable[Check]:
+    named = f"secret:redshift!{warehouse}-{user or 'txnpipe_admin'}-AbCdEf"
+    for dependent in _KEPT_BY_REDSHIFT:
+        yield Check(f"secretsmanager:{dependent}", call.arn("secretsmanager", named))
+    yield Check("secretsmanager:GetRandomPassword", "*")
+
+
+def _service_role(call: Request) -> Check:
+    role = "role/aws-service-role/redshift.amazonaws.com/AWSServiceRoleForRedshift"
+    service = {"iam:AWSServiceName": "redshift.amazonaws.com"}
+    return Check("iam:CreateServiceLinkedRole", call.arn("iam", role, region=False), service)
+
+
+def _serverless(call: Request) -> Iterable[Check]:
+    action = f"redshift-serverless:{call.operation}"
+    if call.operation.endswith(("UsageLimit", "UsageLimits")):
+        yield Check(action, "*")
+        return
+    asked = _tags(call.get("tags"), "key", "value")
+    part = "Namespace" if call.operation.endswith("Namespace") else "Workgroup"
+    arn = call.get("resourceArn") or call.arn("redshift-serverless", f"{part.lower()}/1234-abcd")
+    if call.operation.startswith("Create"):
+        for needed in (action, "redshift-serverless:TagResource"):
+            yield Check(needed, arn, asked)
+    else:
+        named = call.get("namespaceName", "workgroupName")
+        tags = call.lookup.serverless_tags(call.get("resourceArn"), part, named)
+        yield Check(action, arn, asked | _resource_tags(tags))
+    if call.get("manageAdminPassword"):
+        yield from _kept_password(call, call.get("namespaceName"), call.get("adminUsername"))
+    if call.operation == "CreateNamespace":
+        yield _service_role(call)
+
+
+def _cloudwatch(call: Request) -> Iterable[Check]:
+    action = f"cloudwatch:{call.operation}"
+    if call.operation == "DescribeAlarms":
+        yield Check(action, call.arn("cloudwatch", "alarm:*"))
+        return
+    named = call.get("AlarmNames") or [call.get("AlarmName")]
+    for arn in [call.get("ResourceARN")] if call.get("ResourceARN") else named:
+        whole = arn if arn.startswith("arn:") else call.arn("cloudwatch", f"alarm:{arn}")
+        yield Check(action, whole, _tags(call.get("Tags")))
+        if call.operation == "PutMetricAlarm":
+            yield Check("cloudwatch:TagResource", whole, _tags(call.get("Tags")))
 
 
 def _redshift_data(call: Request) -> Iterable[Check]:
@@ -288,6 +329,7 @@ _EC2_KINDS = {
     "eni": "network-interface",
     "sg": "security-group",
     "vpce": "vpc-endpoint",
+    "rtb": "route-table",
     "subnet": "subnet",
     "vpc": "vpc",
 }
@@ -308,7 +350,7 @@ def _created(call: Request) -> Iterable[Check]:
 
 
 def _ec2(call: Request) -> Iterable[Check]:
-    if call.operation.startswith("Describe"):
+    if call.operation.startswith("Describe") and call.operation != "DescribeVpcAttribute":
         yield Check(f"ec2:{call.operation}", "*")
         return
     more = _tags(call.get("Tags"))
@@ -319,6 +361,9 @@ def _ec2(call: Request) -> Iterable[Check]:
         *(call.get(name) for name in _EC2_NAMES if call.get(name)),
         *(call.get("SubnetIds") or ()),
         *(call.get("SecurityGroupIds") or ()),
+        *(call.get("RouteTableIds") or ()),
+        *(call.get("AddSubnetIds") or ()),
+        *(call.get("AddRouteTableIds") or ()),
         *(call.get("AddSecurityGroupIds") or ()),
         *(call.get("RemoveSecurityGroupIds") or ()),
     ]
@@ -334,6 +379,7 @@ def _tagging(call: Request) -> Iterable[Check]:
 
 
 _RULES: dict[str, Callable[[Request], Iterable[Check]]] = {
+    "cloudwatch": _cloudwatch,
     "ec2": _ec2,
     "iam": _iam,
     "kinesis": _kinesis,
@@ -343,6 +389,7 @@ _RULES: dict[str, Callable[[Request], Iterable[Check]]] = {
     "logs": _logs,
     "redshift": _redshift,
     "redshift-data": _redshift_data,
+    "redshift-serverless": _serverless,
     "resourcegroupstaggingapi": _tagging,
     "s3": _s3,
     "secretsmanager": _secretsmanager,

@@ -85,6 +85,10 @@ class Gate:
         """The functions name secrets by ARN."""
         raise AssertionError(name)
 
+    def serverless_tags(self, arn: str | None, part: str, name: str | None) -> Mapping[str, str]:
+        """No role looks at a warehouse."""
+        raise AssertionError(arn, part, name)
+
     def stream_key(self, _name: str) -> str | None:
         """The streams have AWS's own key."""
         return None

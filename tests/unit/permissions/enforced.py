@@ -91,6 +91,16 @@ class Asking:
         except ClientError:
             return None
 
+    def serverless_tags(self, arn: str | None, part: str, name: str | None) -> dict[str, str]:
+        try:
+            if arn is None:
+                found = self.original(self.client, f"Get{part}", {f"{part.lower()}Name": name})
+                arn = found[part.lower()][f"{part.lower()}Arn"]
+            tags = self.original(self.client, "ListTagsForResource", {"resourceArn": arn})["tags"]
+        except ClientError:
+            return {}
+        return {tag["key"]: tag["value"] for tag in tags}
+
     def stream_key(self, name: str) -> str | None:
         found = self.original(self.client, "DescribeStreamSummary", {"StreamName": name})
         key = found["StreamDescriptionSummary"].get("KeyId")

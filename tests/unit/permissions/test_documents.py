@@ -31,9 +31,9 @@ def test_every_part_fits_into_a_managed_policy(pipeline: str, settings: Settings
     assert statements == whole_document(granted)["Statement"]
 
 
-def test_what_only_reads_fits_into_one_part() -> None:
-    names = Names("a" * MAX_PIPELINE_NAME_LENGTH, "123456789012", "ap-southeast-1")
-    assert len(policy_documents(operator_actions(names, LONGEST, read_only=True))) == 1
+def test_what_only_reads_fits_into_one_part_as_a_rule() -> None:
+    names = Names("default", "123456789012", "ap-southeast-1")
+    assert len(policy_documents(operator_actions(names, settings_of(), read_only=True))) == 1
 
 
 def test_a_key_of_the_customer_is_in_the_policy_and_aws_s_own_is_not() -> None:

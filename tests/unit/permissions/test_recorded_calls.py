@@ -11,6 +11,7 @@ import pytest
 from tests.iam.evaluator import Document
 from tests.unit.deploy.places import ACCOUNT, REGION
 from tests.unit.deploy.remote import Remote, make_zip, settings_of, tear_down
+from tests.unit.deploy.variants import VARIANTS
 from tests.unit.deploy.wire import Call, Forward, received
 from tests.unit.permissions.enforced import Judge, enforced
 from txnpipe.deploy.inspection import inspect
@@ -204,3 +205,13 @@ def test_another_pipeline_is_out_of_reach(account: Remote, other: str) -> None:
         except TxnpipeError:
             assert judge.denied
     assert bool(judge.denied) == (other != "default")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_shape_of_a_pipeline_may_be_made_looked_at_and_removed(account: Remote, variant: str) -> None:
+    settings = settings_of(**VARIANTS[variant])
+    with judged(documents()) as judge:
+        account.setup(settings)
+        inspect(account.graph(settings))
+        tear_down(account, settings)
+    assert judge.denied == []

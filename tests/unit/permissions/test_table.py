@@ -47,6 +47,20 @@ WORTH_A_LOOK = 10
 """Fewer letters in a row name no operation, and would match half of them."""
 
 
+FILLED = {
+    "[a-z_]+_security_group_[a-z_]+": {
+        f"{verb}_security_group_{direction}"
+        for verb in ("authorize", "revoke")
+        for direction in ("ingress", "egress")
+    },
+    "[a-z_]+_stream_retention_period": {
+        "increase_stream_retention_period",
+        "decrease_stream_retention_period",
+    },
+}
+"""Pattern → what really stands in its holes. One that is not here stands for all that it matches."""
+
+
 def patterns_in(tree: ast.AST) -> set[str]:
     """Texts with holes that could name operations, as regular expressions: f"{way}_stream_retention"."""
     found = set()
@@ -112,7 +126,7 @@ def calls_of(path: Path) -> list[set[str]]:
         for pattern in patterns_in(tree)
         for service in USED
         for name in operations(service)
-        if re.fullmatch(pattern, name)
+        if name in FILLED.get(pattern, {name}) and re.fullmatch(pattern, name)
     }
     for name in sorted(names_in(tree) | patterned):
         speaking = [service for service in USED if name in operations(service)]

@@ -103,6 +103,10 @@ def _cluster(to: Pipeline) -> tuple[str, ...]:
     return (to.names.arn("redshift", f"cluster:{to.names.cluster}"),)
 
 
+def _serverless(to: Pipeline) -> tuple[str, ...]:
+    return tuple(to.names.arn("redshift-serverless", f"{part}/*") for part in ("namespace", "workgroup"))
+
+
 def _use_of_key(to: Pipeline) -> Mapping[str, Any]:
     """The statement that lets a role use the key for the records of our streams, where it is a customer's."""
     key = customer_key(to.settings.stream)
@@ -185,6 +189,18 @@ REDSHIFT_ROLE = Scope(
     lambda _: {"StringEquals": {"iam:AWSServiceName": "redshift.amazonaws.com"}},
 )
 
+CALLER = Scope(
+    "Caller",
+    lambda to: (_role(to, "*"), to.names.arn("iam", "user/*", region=False)),
+    why="whoever the operator is: doctor asks IAM what the caller may do",
+)
+
+ALARMS = Scope("Alarms", lambda to: (to.names.arn("cloudwatch", f"alarm:{to.names.alarms}-*"),))
+ALL_ALARMS = Scope(
+    "AllAlarms",
+    lambda to: (to.names.arn("cloudwatch", "alarm:*"),),
+    why="CloudWatch wants all alarms allowed, however few are asked for",
+)
 LOG_GROUPS = Scope("LogGroups", _log_groups)
 BUCKET = Scope("Bucket", lambda to: (bucket_arn(to.names),))
 OBJECTS = Scope("Objects", lambda to: (f"{bucket_arn(to.names)}/*",))
@@ -212,6 +228,9 @@ ADMIN_SECRET = Scope(
 
 CLUSTER = Scope("Cluster", _cluster)
 SUBNET_GROUP = Scope("SubnetGroup", lambda to: (to.names.arn("redshift", f"subnetgroup:{to.names.cluster}"),))
+SERVERLESS = Scope("Serverless", _serverless, why="Redshift Serverless numbers namespaces and workgroups")
+NEW_SERVERLESS = Scope("NewServerless", _serverless, _asking_for_our_tag)
+OWN_SERVERLESS = Scope("OwnServerless", _serverless, _with_our_tag)
 OWN_STATEMENTS = Scope(
     "OwnStatements",
     _anything,
@@ -221,8 +240,14 @@ OWN_STATEMENTS = Scope(
 
 VPC = Scope(
     "NetworkPlace",
-    lambda to: (to.ec2("vpc"), to.ec2("subnet")),
-    why="the default VPC and its subnets are the account's, and EC2 numbers them",
+    lambda to: (to.ec2("vpc"), to.ec2("subnet"), to.ec2("route-table")),
+    why="the VPC, its subnets and route tables are the account's, and EC2 numbers them",
+)
+ANY_VPC = Scope("AnyVpc", lambda to: (to.ec2("vpc"),), why="the VPC is the account's, and EC2 numbers it")
+ABANDONED_INTERFACES = Scope(
+    "AbandonedInterfaces",
+    lambda to: (to.ec2("network-interface"),),
+    why="Lambda makes the interfaces, EC2 numbers them, and neither tags them",
 )
 NEW_GROUP = Scope("NewGroup", lambda to: (to.ec2("security-group"),), _asking_for_our_tag)
 OWN_GROUP = Scope("OwnGroup", lambda to: (to.ec2("security-group"),), _with_our_tag)

@@ -101,6 +101,10 @@ _LAMBDA: Mapping[str, Operation] = {
         _may(at.FUNCTIONS, "lambda:CreateFunction", "lambda:TagResource"), _PASS_TO_LAMBDA, _LOOK_AT_NETWORK
     ),
     "lambda.DeleteEventSourceMapping": _changes(_may(at.MAPPINGS, "lambda:DeleteEventSourceMapping")),
+    "lambda.DeleteFunctionConcurrency": _changes(_may(at.FUNCTIONS, "lambda:DeleteFunctionConcurrency")),
+    "lambda.GetAccountSettings": _reads(_may(at.UNSCOPED, "lambda:GetAccountSettings")),
+    "lambda.GetFunctionConcurrency": _reads(_may(at.FUNCTIONS, "lambda:GetFunctionConcurrency")),
+    "lambda.PutFunctionConcurrency": _changes(_may(at.FUNCTIONS, "lambda:PutFunctionConcurrency")),
     "lambda.DeleteFunction": _changes(_may(at.FUNCTIONS, "lambda:DeleteFunction")),
     "lambda.GetFunction": _reads(_may(at.FUNCTIONS, "lambda:GetFunction")),
     "lambda.ListEventSourceMappings": _reads(_may(at.UNSCOPED, "lambda:ListEventSourceMappings")),
@@ -122,6 +126,7 @@ _IAM: Mapping[str, Operation] = {
     "iam.ListAttachedRolePolicies": _changes(_may(at.ROLES, "iam:ListAttachedRolePolicies")),
     "iam.ListRolePolicies": _changes(_may(at.ROLES, "iam:ListRolePolicies")),
     "iam.PutRolePolicy": _changes(_may(at.ROLES, "iam:PutRolePolicy")),
+    "iam.SimulatePrincipalPolicy": _reads(_may(at.CALLER, "iam:SimulatePrincipalPolicy")),
     "iam.UpdateAssumeRolePolicy": _changes(_may(at.ROLES, "iam:UpdateAssumeRolePolicy")),
 }
 
@@ -194,6 +199,9 @@ _ANALYTICS: Mapping[str, Operation] = {
     "kinesisanalyticsv2.DescribeApplicationOperation": _changes(
         _may(at.APPLICATION, "kinesisanalytics:DescribeApplicationOperation")
     ),
+    "kinesisanalyticsv2.ListApplicationOperations": _reads(
+        _may(at.APPLICATION, "kinesisanalytics:ListApplicationOperations")
+    ),
     "kinesisanalyticsv2.ListTagsForResource": _reads(
         _may(at.APPLICATION, "kinesisanalytics:ListTagsForResource")
     ),
@@ -264,22 +272,77 @@ _REDSHIFT: Mapping[str, Operation] = {
     "redshift.DeleteCluster": _changes(_may(at.CLUSTER, "redshift:DeleteCluster")),
     "redshift.DeleteClusterSubnetGroup": _changes(_may(at.SUBNET_GROUP, "redshift:DeleteClusterSubnetGroup")),
     "redshift.DescribeClusterSubnetGroups": _reads(_may(at.UNSCOPED, "redshift:DescribeClusterSubnetGroups")),
+    "redshift.DescribeOrderableClusterOptions": _reads(
+        _may(at.UNSCOPED, "redshift:DescribeOrderableClusterOptions")
+    ),
     "redshift.DescribeClusters": _reads(_may(at.CLUSTER, "redshift:DescribeClusters")),
     "redshift.ModifyCluster": _changes(_may(at.CLUSTER, "redshift:ModifyCluster"), _KEEP_PASSWORD),
     "redshift.ModifyClusterSubnetGroup": _changes(_may(at.SUBNET_GROUP, "redshift:ModifyClusterSubnetGroup")),
     "redshift.ResumeCluster": _changes(_may(at.CLUSTER, "redshift:ResumeCluster")),
     "redshift-data.BatchExecuteStatement": _changes(
-        _may(at.CLUSTER, "redshift-data:BatchExecuteStatement"), _OPEN_WAREHOUSE
+        _may(at.CLUSTER, "redshift-data:BatchExecuteStatement"),
+        _may(at.OWN_SERVERLESS, "redshift-data:BatchExecuteStatement"),
+        _OPEN_WAREHOUSE,
     ),
     "redshift-data.CancelStatement": _reads(_may(at.OWN_STATEMENTS, "redshift-data:CancelStatement")),
     "redshift-data.DescribeStatement": _reads(_may(at.OWN_STATEMENTS, "redshift-data:DescribeStatement")),
     "redshift-data.ExecuteStatement": _reads(
-        _may(at.CLUSTER, "redshift-data:ExecuteStatement"), _OPEN_WAREHOUSE
+        _may(at.CLUSTER, "redshift-data:ExecuteStatement"),
+        _may(at.OWN_SERVERLESS, "redshift-data:ExecuteStatement"),
+        _OPEN_WAREHOUSE,
     ),
     "redshift-data.GetStatementResult": _reads(_may(at.OWN_STATEMENTS, "redshift-data:GetStatementResult")),
 }
 
+_SERVERLESS: Mapping[str, Operation] = {
+    "redshift-serverless.CreateNamespace": _changes(
+        _may(at.NEW_SERVERLESS, "redshift-serverless:CreateNamespace", "redshift-serverless:TagResource"),
+        _KEEP_PASSWORD,
+        _may(at.REDSHIFT_ROLE, "iam:CreateServiceLinkedRole"),
+    ),
+    "redshift-serverless.CreateUsageLimit": _changes(
+        _may(at.UNSCOPED, "redshift-serverless:CreateUsageLimit")
+    ),
+    "redshift-serverless.CreateWorkgroup": _changes(
+        _may(at.NEW_SERVERLESS, "redshift-serverless:CreateWorkgroup", "redshift-serverless:TagResource"),
+        _REDSHIFT_NETWORK,
+    ),
+    "redshift-serverless.DeleteNamespace": _changes(
+        _may(at.OWN_SERVERLESS, "redshift-serverless:DeleteNamespace")
+    ),
+    "redshift-serverless.DeleteUsageLimit": _changes(
+        _may(at.UNSCOPED, "redshift-serverless:DeleteUsageLimit")
+    ),
+    "redshift-serverless.DeleteWorkgroup": _changes(
+        _may(at.OWN_SERVERLESS, "redshift-serverless:DeleteWorkgroup")
+    ),
+    "redshift-serverless.GetNamespace": _reads(_may(at.SERVERLESS, "redshift-serverless:GetNamespace")),
+    "redshift-serverless.GetWorkgroup": _reads(_may(at.SERVERLESS, "redshift-serverless:GetWorkgroup")),
+    "redshift-serverless.ListTagsForResource": _reads(
+        _may(at.SERVERLESS, "redshift-serverless:ListTagsForResource")
+    ),
+    "redshift-serverless.ListUsageLimits": _reads(_may(at.UNSCOPED, "redshift-serverless:ListUsageLimits")),
+    "redshift-serverless.TagResource": _changes(_may(at.OWN_SERVERLESS, "redshift-serverless:TagResource")),
+    "redshift-serverless.UpdateNamespace": _changes(
+        _may(at.OWN_SERVERLESS, "redshift-serverless:UpdateNamespace"), _KEEP_PASSWORD
+    ),
+    "redshift-serverless.UpdateUsageLimit": _changes(
+        _may(at.UNSCOPED, "redshift-serverless:UpdateUsageLimit")
+    ),
+    "redshift-serverless.UpdateWorkgroup": _changes(
+        _may(at.OWN_SERVERLESS, "redshift-serverless:UpdateWorkgroup"), _REDSHIFT_NETWORK
+    ),
+}
+
 _EC2: Mapping[str, Operation] = {
+    "ec2.AuthorizeSecurityGroupEgress": _changes(_may(at.OWN_GROUP, "ec2:AuthorizeSecurityGroupEgress")),
+    "ec2.DeleteNetworkInterface": _changes(_may(at.ABANDONED_INTERFACES, "ec2:DeleteNetworkInterface")),
+    "ec2.DescribeDhcpOptions": _reads(_may(at.UNSCOPED, "ec2:DescribeDhcpOptions")),
+    "ec2.DescribeNetworkInterfaces": _reads(_may(at.UNSCOPED, "ec2:DescribeNetworkInterfaces")),
+    "ec2.DescribeRegions": _reads(_may(at.UNSCOPED, "ec2:DescribeRegions")),
+    "ec2.DescribeRouteTables": _reads(_may(at.UNSCOPED, "ec2:DescribeRouteTables")),
+    "ec2.DescribeVpcAttribute": _reads(_may(at.ANY_VPC, "ec2:DescribeVpcAttribute")),
+    "ec2.RevokeSecurityGroupEgress": _changes(_may(at.OWN_GROUP, "ec2:RevokeSecurityGroupEgress")),
     "ec2.AuthorizeSecurityGroupIngress": _changes(_may(at.OWN_GROUP, "ec2:AuthorizeSecurityGroupIngress")),
     "ec2.CreateSecurityGroup": _changes(
         _may(at.VPC, "ec2:CreateSecurityGroup"),
@@ -303,12 +366,19 @@ _EC2: Mapping[str, Operation] = {
     "ec2.ModifyVpcEndpoint": _changes(
         _may(at.OWN_ENDPOINT, "ec2:ModifyVpcEndpoint"),
         _may(at.HEIR_GROUP, "ec2:ModifyVpcEndpoint"),
+        _may(at.VPC, "ec2:ModifyVpcEndpoint"),
         _may(at.PRIVATE_DNS, "route53:AssociateVPCWithHostedZone"),
     ),
     "ec2.RevokeSecurityGroupIngress": _changes(_may(at.OWN_GROUP, "ec2:RevokeSecurityGroupIngress")),
 }
 
 _REST: Mapping[str, Operation] = {
+    "cloudwatch.DeleteAlarms": _changes(_may(at.ALARMS, "cloudwatch:DeleteAlarms")),
+    "cloudwatch.DescribeAlarms": _reads(_may(at.ALL_ALARMS, "cloudwatch:DescribeAlarms")),
+    "cloudwatch.ListTagsForResource": _reads(_may(at.ALARMS, "cloudwatch:ListTagsForResource")),
+    "cloudwatch.PutMetricAlarm": _changes(
+        _may(at.ALARMS, "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource")
+    ),
     "resourcegroupstaggingapi.GetResources": _reads(_may(at.UNSCOPED, "tag:GetResources")),
     # Everybody may ask who they are.
     "sts.GetCallerIdentity": _reads(),
@@ -324,6 +394,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **_ANALYTICS,
     **_SECRETS,
     **_REDSHIFT,
+    **_SERVERLESS,
     **_EC2,
     **_REST,
 }
