@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from txnpipe.config import Settings
 from txnpipe.deploy.graph import Graph, assemble
 from txnpipe.names import Names
 from txnpipe.operate.doctor import code, identity, names, permissions, placement, quotas, regions
-from txnpipe.operate.doctor.permissions import Need
+from txnpipe.operate.permissions import operator_actions
 from txnpipe.resources.secrets_endpoint import SecretsEndpoint
 
 IMPATIENT = {
@@ -23,16 +23,13 @@ IMPATIENT = {
 }
 """A doctor is not kept waiting: what does not answer soon is something to say."""
 
-Needs = Callable[[Names, Settings], Iterable[Need]]
-
 
 def examine(
     target: Target,
     settings: Settings,
-    needs: Needs = lambda *_: (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> tuple[Result, ...]:
-    """Looks at an account. target: need not know its account yet. needs: what an operator must be allowed.
+    """Looks at an account. target: need not know its account yet.
 
     Makes reading calls only, and never raises for what it finds.
     """
@@ -56,7 +53,7 @@ def examine(
             in_account("region", lambda: regions.check_region(known, own)),
             in_account(
                 "permissions",
-                lambda: permissions.check_permissions(known, caller.arn, needs(own, settings)),
+                lambda: permissions.check_permissions(known, caller.arn, operator_actions(own, settings)),
             ),
             in_account("names", lambda: names.check_names(graph())),
             in_account("shards", lambda: quotas.check_shards(known, settings, own)),

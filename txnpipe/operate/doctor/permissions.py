@@ -6,39 +6,21 @@ count as not met, so each need brings the keys of its own condition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from txnpipe.aws import Target, translated
-from txnpipe.checks import Verdict, failed, ok, skipped, unknown
+from txnpipe.checks import Verdict, failed, ok, unknown
 from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.operate.permissions import Granted
 
 ALLOWED = "allowed"
 ASKED_AT_ONCE = 4
 """Enough to be done in a few seconds, few enough not to be throttled."""
 NAMED = 8
 """Denied actions that are named one by one."""
-
-
-class Need(Protocol):
-    """Actions that are needed on all these resources, where a condition is met."""
-
-    @property
-    def actions(self) -> Sequence[str]:
-        """ "kinesis:CreateStream", ..."""
-        ...
-
-    @property
-    def resources(self) -> Sequence[str]:
-        """ARNs, or "*"."""
-        ...
-
-    @property
-    def condition(self) -> Mapping[str, Mapping[str, Any]]:
-        """Operator → context key → value or values, as in a policy."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,13 +31,10 @@ class Denied:
     resource: str
 
 
-def check_permissions(target: Target, caller_arn: str, needs: Iterable[Need]) -> Verdict:
+def check_permissions(target: Target, caller_arn: str, needs: Sequence[Granted]) -> Verdict:
     """Asks for all needs. Raises TxnpipeError (SERVICE) where the question itself is denied."""
     if caller_arn.endswith(":root"):
         return ok("The root user may do everything.")
-    needs = list(needs)
-    if not needs:
-        return skipped("What an operator must be allowed is not written down.")
     source = principal(target, caller_arn)
     if source is None:
         return unknown(
@@ -97,7 +76,7 @@ def principal(target: Target, caller_arn: str) -> str | None:
         return f"arn:{partition}:iam::{account}:role/{role}"
 
 
-def _denied(target: Target, source: str, need: Need) -> Iterator[Denied]:
+def _denied(target: Target, source: str, need: Granted) -> Iterator[Denied]:
     iam = target.client("iam")
     with translated("simulate the permissions of", source, "Ask for iam:SimulatePrincipalPolicy."):
         pages = iam.get_paginator("simulate_principal_policy").paginate(

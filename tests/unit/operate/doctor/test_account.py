@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,29 +17,14 @@ from txnpipe.aws import Target
 from txnpipe.checks import State, Verdict
 from txnpipe.config import Settings
 from txnpipe.errors import ExitCode
+from txnpipe.names import Names
 from txnpipe.operate.doctor import identity
 from txnpipe.operate.doctor.account import IMPATIENT, examine
 from txnpipe.operate.doctor.code import check_connector
+from txnpipe.operate.permissions import operator_actions
 from txnpipe.target import STAND_IN_CONNECTOR
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Need:
-    """What an operator must be allowed."""
-
-    actions: tuple[str, ...]
-    resources: tuple[str, ...] = ("*",)
-    condition: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-NEEDS = (
-    Need(
-        ("kinesis:CreateStream", "kinesis:DeleteStream"), ("arn:aws:kinesis:us-east-1:123456789012:stream/x",)
-    ),
-    Need(("iam:PassRole",), ("*",), {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}),
-)
 
 
 @pytest.fixture
@@ -58,7 +43,7 @@ def look(account: Account, jar: Path) -> Look:
         settings: Settings | None = None, now: datetime = NOW, jar: Path | None = jar
     ) -> dict[str, Verdict]:
         target = replace(account.remote.target, account="", connector_jar=jar)
-        results = examine(target, settings or settings_of(), lambda *_: NEEDS, lambda: now)
+        results = examine(target, settings or settings_of(), lambda: now)
         return {result.name: result.verdict for result in results}
 
     return looked
@@ -186,15 +171,20 @@ def test_a_denied_action_is_named_with_its_resource(account: Account, look: Look
 
 def test_the_simulation_is_told_of_the_condition_s_keys(account: Account, look: Look) -> None:
     look()
-    passing = next(asked for asked in account.asked if asked["ActionNames"] == ["iam:PassRole"])
-    assert passing["PolicySourceArn"] == "arn:aws:iam::123456789012:user/operator"
-    assert passing["ContextEntries"] == [
-        {
-            "ContextKeyName": "iam:PassedToService",
-            "ContextKeyValues": ["lambda.amazonaws.com"],
-            "ContextKeyType": "string",
-        }
+    passing = [asked for asked in account.asked if asked["ActionNames"] == ["iam:PassRole"]]
+    assert {asked["PolicySourceArn"] for asked in passing} == {"arn:aws:iam::123456789012:user/operator"}
+    told = [entry for asked in passing for entry in asked["ContextEntries"]]
+    assert {entry["ContextKeyName"] for entry in told} == {"iam:PassedToService"}
+    assert sorted(entry["ContextKeyValues"] for entry in told) == [
+        ["kinesisanalytics.amazonaws.com"],
+        ["lambda.amazonaws.com"],
     ]
+
+
+def test_the_simulation_asks_for_all_that_an_operator_needs(account: Account, look: Look) -> None:
+    look()
+    policy = operator_actions(Names("default", "123456789012", "us-east-1"), settings_of())
+    assert sorted(asked["ActionNames"] for asked in account.asked) == sorted(list(n.actions) for n in policy)
 
 
 def test_where_simulating_is_denied_nothing_is_known_and_nothing_failed(account: Account, look: Look) -> None:
