@@ -125,7 +125,8 @@ class Account:
         """A client that may do everything."""
         if service not in self._clients:
             options = {"region_name": REGION, "endpoint_url": self.url, **OWNER}
-            self._clients[service] = boto3.Session().client(service, **options)
+            session: Any = boto3.Session()
+            self._clients[service] = session.client(service, **options)
         return self._clients[service]
 
     def assume(self, role: str) -> dict[str, str]:

@@ -39,13 +39,14 @@ MODELS = Loader()
 
 def client(service: str) -> Any:
     """With the credentials of a role in the environment, as in Lambda."""
-    return boto3.client(service)
+    connect: Any = boto3.client
+    return connect(service)
 
 
 def publish(names: Names) -> None:
     """The notifier's own code."""
     event = kinesis_event([json.dumps(FIELDS).encode()], stream_arn=ALERT_STREAM_ARN)
-    assert notify(event, _sns(), names.topic_arn, "request") == {"batchItemFailures": []}
+    assert notify(event, _sns(), names.topic_arn, "request", names.pipeline) == {"batchItemFailures": []}
 
 
 def read_secret(arn: str) -> None:

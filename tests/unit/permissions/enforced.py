@@ -14,6 +14,8 @@ from tests.iam.evaluator import Check, Document, allowed
 from tests.iam.requests import Request, checks
 
 Call = Callable[[Any, str, dict[str, Any]], Any]
+_CLIENTS: Any = BaseClient
+"""The class that every client is of."""
 
 
 @dataclass
@@ -37,16 +39,8 @@ class Judge:
             self.asked.append((f"{service}.{operation}", check))
             if not allowed(self.documents, check):
                 self.denied.append((f"{service}.{operation}", check))
-                raise ClientError(
-                    {
-                        "Error": {
-                            "Code": "AccessDenied",
-                            "Message": f"not authorized: {check.action} on {check.resource}",
-                        },
-                        "ResponseMetadata": {"HTTPStatusCode": 403},
-                    },
-                    operation,
-                )
+                told = f"not authorized: {check.action} on {check.resource}"
+                raise ClientError({"Error": {"Code": "AccessDenied", "Message": told}}, operation)
         answer = self.original(client, operation, parameters)
         for token in ("ShardIterator", "NextShardIterator", "NextToken"):
             if service == "kinesis" and answer.get(token):
@@ -62,11 +56,11 @@ class Judge:
         def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
             return self.call(client, operation, parameters)
 
-        BaseClient._make_api_call = call
+        _CLIENTS._make_api_call = call
         try:
             yield
         finally:
-            BaseClient._make_api_call = self.original
+            _CLIENTS._make_api_call = self.original
 
 
 @dataclass(frozen=True)
@@ -113,6 +107,6 @@ class Asking:
 @contextmanager
 def enforced(documents: Sequence[Document], account: str, region: str) -> Iterator[Judge]:
     """Every client call inside is judged by the documents."""
-    judge = Judge(documents, account, region, BaseClient._make_api_call)
+    judge = Judge(documents, account, region, _CLIENTS._make_api_call)
     with judge.again():
         yield judge
