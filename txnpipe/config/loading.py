@@ -199,6 +199,8 @@ def _environment_value(text: str, annotation: Any, variable: str) -> object:
         annotation = get_args(annotation)[0]
     if annotation is str or (annotation == (str | None) and text not in ("", "null", "~")):
         return text
+    if get_origin(annotation) is Literal:  # all of them are choices between words, and "3.13" is one
+        return text
     return _scalar(text, variable)
 
 

@@ -161,6 +161,11 @@ def test_a_text_in_the_environment_needs_no_quotes(tmp_path: Path) -> None:
     assert (settings.pipeline, settings.aws.profile) == ("on", "123456789012")
 
 
+def test_a_choice_in_the_environment_is_a_word_even_where_it_looks_like_a_number(tmp_path: Path) -> None:
+    settings = load({}, {"TXNPIPE_FUNCTIONS_PYTHON": "3.12"}, None, tmp_path).settings
+    assert settings.functions.python == "3.12"
+
+
 def test_null_in_the_environment_takes_an_optional_text_away(tmp_path: Path) -> None:
     write(tmp_path, "aws:\n  profile: work\n")
     assert load({}, {"TXNPIPE_AWS_PROFILE": "null"}, None, tmp_path).settings.aws.profile is None
