@@ -36,6 +36,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("rejects", LOOK),
     ("cost", LOOK),
     ("config", LOOK),
+    ("export", LOOK),
     ("doctor", MACHINE),
     ("policy", LOOK),
     ("demo", MACHINE),
@@ -45,7 +46,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
 """Command and help panel. The module of the same name in txnpipe.cli holds a function of that name, or a
 Typer app called `app` where the command has subcommands."""
 
-GROUPS = ("config", "local")
+GROUPS = ("config", "export", "local")
 """Commands that only hold subcommands."""
 
 

@@ -76,7 +76,7 @@ class Alarms:
         # Replaces an alarm of that name; its tags stay as they are then.
         cloudwatch = self.cloud.client("cloudwatch")
         for name in sorted(names):
-            cloudwatch.put_metric_alarm(**_request(name, desired.alarms[name]), Tags=self.cloud.tag_list)
+            cloudwatch.put_metric_alarm(**request(name, desired.alarms[name]), Tags=self.cloud.tag_list)
 
     def _delete(self, names: list[str]) -> None:
         if names:
@@ -99,7 +99,8 @@ def _fields(alarm: Alarm) -> dict[str, Any]:
     return {name: value for name, value in asdict(alarm).items() if name != "name"}
 
 
-def _request(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+def request(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of PutMetricAlarm for an alarm of the state."""
     dimensions = [{"Name": key, "Value": value} for key, value in fields["dimensions"].items()]
     return {
         "AlarmName": name,

@@ -78,7 +78,7 @@ class Topic:
                 pending.append(key)
             if key in configured and found["SubscriptionArn"] == PENDING:
                 managed[key] = {"raw": configured[key].raw}  # SNS tells no attributes before the confirmation
-            elif key in configured or _tag(key) in tags:
+            elif key in configured or subscription_tag(key) in tags:
                 managed[key] = {"raw": self._is_raw(found["SubscriptionArn"])}
             else:
                 others += 1
@@ -119,7 +119,7 @@ class Topic:
             if key not in desired.subscriptions:
                 if arns.get(key, PENDING) != PENDING:
                     sns.unsubscribe(SubscriptionArn=arns[key])
-                sns.untag_resource(ResourceArn=self.arn, TagKeys=[_tag(key)])
+                sns.untag_resource(ResourceArn=self.arn, TagKeys=[subscription_tag(key)])
             elif key not in arns:
                 self._subscribe(key, desired)
             else:
@@ -133,7 +133,7 @@ class Topic:
         sns = self.cloud.client("sns")
         protocol, endpoint = key.split(" ", 1)
         # The tag first: a subscription that nobody wrote down would never be removed.
-        sns.tag_resource(ResourceArn=self.arn, Tags=[{"Key": _tag(key), "Value": protocol}])
+        sns.tag_resource(ResourceArn=self.arn, Tags=[{"Key": subscription_tag(key), "Value": protocol}])
         attributes: dict[str, Any] = {}
         if desired.subscriptions[key]["raw"]:
             attributes["Attributes"] = {"RawMessageDelivery": "true"}
@@ -171,7 +171,8 @@ def _key(protocol: str, endpoint: str) -> str:
     return f"{protocol} {endpoint}"
 
 
-def _tag(key: str) -> str:
+def subscription_tag(key: str) -> str:
+    """The tag of the topic that says that a subscription ("PROTOCOL ENDPOINT") is ours."""
     return _TAG + hashlib.sha256(key.encode()).hexdigest()[:16]
 
 

@@ -33,7 +33,7 @@ _FEWER_ZONES = {"us-west-1": 2}
 """Where fewer zones do (the same page)."""
 _NO_MAXIMUM = -1
 """What UpdateWorkgroup takes as maxCapacity to lift the bound; where there is none it is an error."""
-_TLS = "require_ssl"
+REQUIRES_TLS = "require_ssl"
 """True by itself since 2025 in a new workgroup; asked for, so that it is seen when somebody turns it off."""
 
 
@@ -126,7 +126,7 @@ class Workgroup:
             subnets=tuple(sorted(document.get("subnetIds", []))),
             security_groups=tuple(sorted(document.get("securityGroupIds", []))),
             publicly_accessible=bool(document.get("publiclyAccessible")),
-            requires_tls=_parameters(document).get(_TLS) == "true",
+            requires_tls=_parameters(document).get(REQUIRES_TLS) == "true",
         )
         facts = {
             "host": address.get("address"),
@@ -151,7 +151,7 @@ class Workgroup:
                 securityGroupIds=list(desired.security_groups),
                 publiclyAccessible=False,
                 port=desired.port,
-                configParameters=[{"parameterKey": _TLS, "parameterValue": "true"}],
+                configParameters=[{"parameterKey": REQUIRES_TLS, "parameterValue": "true"}],
                 tags=serverless_tags(self.cloud.tags),
                 **bound,
             ),
@@ -176,7 +176,7 @@ class Workgroup:
     def _parameters_with_tls(self) -> list[dict[str, str]]:
         """All parameters that the workgroup has now, so that none of somebody else's is lost."""
         found = described(self.cloud, "workgroup", self.name)
-        parameters = {**(_parameters(found.document) if found else {}), _TLS: "true"}
+        parameters = {**(_parameters(found.document) if found else {}), REQUIRES_TLS: "true"}
         return [{"parameterKey": key, "parameterValue": value} for key, value in sorted(parameters.items())]
 
     def _change(self, desired: WorkgroupState, name: str, **change: Any) -> None:
