@@ -64,14 +64,13 @@ def _examine(run: Invocation) -> Sequence[Result]:
 
 def _account(settings: Settings) -> Sequence[Result]:
     from txnpipe.operate.doctor.account import examine
-    from txnpipe.operate.permissions import operator_actions
     from txnpipe.target import unidentified_aws
 
     try:
         target = unidentified_aws(settings)
     except TxnpipeError as error:
         return [Result("endpoint", failed(error.cause, error.fix, error.exit_code))]
-    return examine(target, settings, operator_actions)
+    return examine(target, settings)
 
 
 def _show(run: Invocation, results: Sequence[Result]) -> None:
