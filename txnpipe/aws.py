@@ -108,11 +108,24 @@ class Target:
         if self.credentials:
             # Whoever brings a key talks to this machine; a proxy of the user's would be asked otherwise.
             settings["proxies"] = {}
-        return session.client(  # type: ignore[no-any-return]
-            service,
-            endpoint_url=self.endpoint_url,
-            config=Config(**(settings | dict(self.client_options) | options)),
-        )
+        config = Config(**(settings | dict(self.client_options) | options))
+        return _naming_calls(session.client(service, endpoint_url=self.endpoint_url, config=config))
+
+
+def _naming_calls(client: Any) -> BaseClient:
+    """Lets a call that was never answered say which it was: botocore's time-outs name the address only."""
+
+    def named(operation: str, parameters: dict[str, Any]) -> Any:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return type(client)._make_api_call(client, operation, parameters)
+        except BotoCoreError as error:
+            error.operation_name = operation  # type: ignore[attr-defined]
+            raise
+
+    client._make_api_call = named
+    return client  # type: ignore[no-any-return]
 
 
 def _session_with(credentials: Credentials | None, region: str, profile: str | None) -> Any:
@@ -159,17 +172,20 @@ def translated(action: str, resource: str, fix: str | None = None) -> Iterator[N
         message = error.response.get("Error", {}).get("Message", "")
         raise TxnpipeError(
             f"Could not {action} {resource}: {error.operation_name} answered {code}: {message}",
-            fix or _fix(code),
+            fix or (_AGAIN if _is_their_fault(error) else _fix(code)),
             ExitCode.LIMIT if _is_quota(code) else ExitCode.SERVICE,
         ) from error
     except BotoCoreError as error:
+        operation = getattr(error, "operation_name", "")
+        what = f"{operation}: {error}" if operation else str(error)
         raise TxnpipeError(
-            f"Could not {action} {resource}: {error}",
+            f"Could not {action} {resource}: {what}",
             fix or "Check the network, the credentials and the region, then run the same command again.",
             ExitCode.SERVICE,
         ) from error
 
 
+_AGAIN = "Run the same command again in a minute; it continues where it stopped."
 _DENIED = {
     *("AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"),
     *("UnauthorizedOperation", "Client.UnauthorizedOperation", "NotAuthorized", "403"),
@@ -192,10 +208,16 @@ def _fix(code: str) -> str:
     if code in _UNKNOWN_CALLER:
         return "Sign in again, then run the same command again."
     if code in _THROTTLED:
-        return "Run the same command again in a minute; it continues where it stopped."
+        return _AGAIN
     if _is_quota(code):
         return "Ask AWS for a higher quota, or wait until the limit's period has passed."
     return "Run the command again with --debug to see which calls it made."
+
+
+def _is_their_fault(error: Any) -> bool:
+    """Whether the service itself failed, and not the request."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return isinstance(status, int) and status >= 500 and not _is_quota(error_code(error))
 
 
 def _is_quota(code: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from txnpipe.aws import Credentials, FunctionPlatform, Target, translated
 from txnpipe.config import Settings
@@ -113,6 +115,30 @@ def test_each_service_s_word_for_the_same_trouble_gets_the_same_advice(
         raise error
     assert caught.value.exit_code is exit_code
     assert fix in caught.value.fix
+
+
+def test_a_service_s_own_failure_is_nothing_to_look_into() -> None:
+    answer: Any = {
+        "Error": {"Code": "InternalFailure", "Message": "oh"},
+        "ResponseMetadata": {"HTTPStatusCode": 500},
+    }
+    with pytest.raises(TxnpipeError) as caught, translated("make", "it"):
+        raise ClientError(answer, "CreateThing")
+    assert "again in a minute" in caught.value.fix
+
+
+def test_a_call_that_is_never_answered_is_named() -> None:
+    client = dataclasses.replace(LOCAL, _clients={}).client("sqs", retries={"total_max_attempts": 1})
+
+    def never(request: object) -> None:
+        raise ReadTimeoutError(endpoint_url="http://127.0.0.1:4580/")
+
+    client._endpoint.http_session = SimpleNamespace(send=never, close=lambda: None)
+    with (
+        pytest.raises(TxnpipeError, match="Could not make q: CreateQueue: Read timeout"),
+        translated("make", "q"),
+    ):
+        client.create_queue(QueueName="q")
 
 
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_STS"])
