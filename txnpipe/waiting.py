@@ -10,6 +10,10 @@ from txnpipe.errors import ExitCode, TxnpipeError
 
 T = TypeVar("T")
 
+SHARE = 0.02
+"""A pause is at least this share of what was waited so far: who has waited for minutes asks less often, is
+late by no more than this, and spends few of the calls that a service allows."""
+
 
 def wait_until(
     probe: Callable[[], T | None],
@@ -25,9 +29,9 @@ def wait_until(
 ) -> T:
     """Calls `probe` until it returns something other than None, and returns that.
 
-    The pause doubles from `first_interval_s` to `interval_s` (seconds). `on_wait` hears the seconds waited
-    so far, before each pause. Raises TxnpipeError (TIMEOUT) that names `what` (asked then, where it is a
-    function) once `timeout_s` have passed.
+    The pause doubles from `first_interval_s` to `interval_s` (seconds), and later grows by SHARE. `on_wait`
+    hears the seconds waited so far, before each pause. Raises TxnpipeError (TIMEOUT) that names `what` (asked
+    then, where it is a function) once `timeout_s` have passed.
     """
     started = clock()
     pause = first_interval_s
@@ -41,5 +45,5 @@ def wait_until(
             raise TxnpipeError(f"Waited {timeout_s:.0f} s for {awaited}, in vain.", fix, ExitCode.TIMEOUT)
         if on_wait:
             on_wait(waited)
-        sleep(min(pause, timeout_s - waited))
+        sleep(min(max(pause, waited * SHARE), timeout_s - waited))
         pause = min(pause * 2, interval_s)

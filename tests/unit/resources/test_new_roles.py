@@ -89,8 +89,8 @@ def test_but_not_for_more_than_five_minutes() -> None:
     with pytest.raises(TxnpipeError, match="role of loader is still refused after 300 s") as caught:
         once_role_is_known(cloud(time), resource, call)
     assert caught.value.exit_code is ExitCode.SERVICE
-    assert sum(time.sleeps) == ROLE_TIMEOUT_S
-    assert max(time.sleeps) <= 5
+    assert sum(time.sleeps) == pytest.approx(ROLE_TIMEOUT_S)
+    assert max(time.sleeps) <= 6
 
 
 @pytest.mark.parametrize(
