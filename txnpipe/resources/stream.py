@@ -172,8 +172,12 @@ class Stream:
             yield
         except ClientError as error:
             code, message = error_code(error), error.response.get("Error", {}).get("Message", "")
-            told = f"Kinesis refused to let the stream {self.name} {change}: {code}: {message}"
-            if code == "LimitExceededException":
+            told = (
+                f"Kinesis refused to let the stream {self.name} {change}: "
+                f"{error.operation_name} answered {code}: {message}"
+            )
+            # The same code says that calls came too fast.
+            if code == "LimitExceededException" and "rate exceeded" not in message.lower():
                 raise TxnpipeError(told, fix, ExitCode.LIMIT) from error
             if code.startswith("KMS"):
                 raise TxnpipeError(

@@ -201,3 +201,10 @@ def test_all_metrics_are_every_single_one(remote: Remote) -> None:
     assert found.desired().shard_metrics == EVERY_METRIC
     assert len(EVERY_METRIC) == 7
     assert assess(stream(remote, shard_metrics=list(EVERY_METRIC))).change.differences == ()
+
+
+def test_calls_that_come_too_fast_are_no_limit_of_the_day(remote: Remote) -> None:
+    remote.refuse("kinesis.StartStreamEncryption", "LimitExceededException", "Rate exceeded", times=20)
+    with pytest.raises(TxnpipeError, match="StartStreamEncryption answered LimitExceededException") as caught:
+        remote.setup(settings_of())
+    assert "25 times in any 24 hours" not in caught.value.fix
