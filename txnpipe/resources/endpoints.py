@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,9 @@ def create_endpoint(cloud: Cloud, service: str, request: Mapping[str, Any]) -> N
     names = service_names(cloud, service)
     for name in names:
         try:
-            ec2.create_vpc_endpoint(ServiceName=name, TagSpecifications=tags, **request)
+            # The client repeats a request whose answer was lost; without a token that makes a second one.
+            token = str(uuid.uuid4())
+            ec2.create_vpc_endpoint(ServiceName=name, ClientToken=token, TagSpecifications=tags, **request)
         except ec2.exceptions.ClientError as error:
             if error_code(error) != "InvalidServiceName" or name == names[-1]:
                 raise
