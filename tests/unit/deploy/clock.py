@@ -120,6 +120,8 @@ class Later:
         self._clock = clock
         self._tickets = itertools.count()
         self._moment: float | None = None
+        self.booked: Callable[[float], None] = lambda _: None
+        """Hears the seconds that are asked of whoever makes a call."""
         self.entries: list[tuple[float, int, Any]] = []
 
     def time(self) -> float:
@@ -128,6 +130,7 @@ class Later:
 
     def begin(self, seconds: float, work: Any) -> None:
         """Does `work` after so many seconds."""
+        self.booked(seconds)
         heapq.heappush(self.entries, (self.time() + seconds, next(self._tickets), work))
 
     def catch_up(self) -> None:

@@ -1,13 +1,47 @@
-"""What moto leaves out of an answered call, and out of an answer."""
+"""What moto leaves out of calls and answers, what it should refuse, and that a token makes a call once."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from moto.core import responses
+from moto.core.utils import method_names_from_class
 
 from tests.unit.deploy.places import ACCOUNT, REGION
 
 Parameters = Mapping[str, Any]
+
+# moto looks through a class of a hundred methods anew for every request.
+responses.method_names_from_class = functools.cache(method_names_from_class)  # type: ignore[attr-defined]
+
+
+def refusal(operation: str, parameters: Parameters) -> tuple[str, str, int] | None:
+    """Code, message and status where the service would refuse a call that moto takes."""
+    if operation == "lambda.CreateEventSourceMapping" and _is_mapped(parameters):
+        return (
+            "ResourceConflictException",
+            "An event source mapping with this source and function already exists.",
+            409,
+        )
+    return None
+
+
+def _is_mapped(parameters: Parameters) -> bool:
+    from moto.awslambda.models import lambda_backends
+
+    return any(
+        mapping.event_source_arn == parameters["EventSourceArn"]
+        and mapping.function_arn.rpartition(":")[2] == parameters["FunctionName"]
+        for mapping in lambda_backends[ACCOUNT][REGION]._event_source_mappings.values()
+    )
+
+
+def token(parameters: Parameters) -> str | None:
+    """What makes a repeated call the same one."""
+    found = parameters.get("ClientToken") or parameters.get("ClientRequestToken")
+    return str(found) if found else None
 
 
 def fill(operation: str, parameters: Parameters) -> None:

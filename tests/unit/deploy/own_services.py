@@ -216,8 +216,17 @@ class OwnServices:
     def _error(self, version: int) -> str:
         return self.fail_start or self.broken_versions.get(version, "")
 
+    def cluster(self, name: str) -> Any:
+        """A cluster as moto has it."""
+        return self.clusters.find("us-east-1", name)
+
     def _spawn(self, work: Work) -> None:
         self.later.begin(self.flink_latencies.get(self._operation, 0.0), Job(work))
+
+    def census(self) -> dict[str, int]:
+        """How many things of each kind there are."""
+        documents = {f"serverless.{kind}": len(found) for kind, found in self._store._documents.items()}
+        return {"applications": len(self.applications._applications), **documents}
 
     def state(self) -> Any:
         """Everything that a copy of these services needs."""

@@ -37,6 +37,7 @@ MOTO_SERVICES: tuple[Any, ...] = (
     *("cloudwatch", "ec2", "iam", "kinesis", "lambda", "logs"),
     *("redshift", "s3", "secretsmanager", "sns", "sqs"),
 )
+WITHOUT_REGION = {"iam", "s3"}
 __all__ = ["Killed", "Recorder", "Remote"]
 
 
@@ -193,9 +194,12 @@ class Remote:
         """Remembers the account as it is now. What it returns brings it back, as often as one likes."""
         one = self.own.itself()
         kept = copy.deepcopy((_backends(), self.own.state(), self.warehouse), dict(one))
+        buckets = dict(_bucket_owners())
 
         def bring_back() -> None:
             backends, own, self.warehouse = copy.deepcopy(kept, dict(one))
+            _bucket_owners().clear()
+            _bucket_owners().update(buckets)
             for service, regions in backends.items():
                 get_backend(service)[ACCOUNT].update(regions)
             self.own.restore(own)
@@ -234,7 +238,16 @@ class Remote:
 
 def _backends() -> dict[Any, dict[str, Any]]:
     """Service → region → moto's backend. Copied as one, what they share stays shared."""
+    for service in MOTO_SERVICES:
+        get_backend(service)[ACCOUNT]["aws" if service in WITHOUT_REGION else REGION]  # made when asked for
     return {service: dict(get_backend(service)[ACCOUNT]) for service in MOTO_SERVICES}
+
+
+def _bucket_owners() -> Any:
+    """moto's list of everybody's buckets: their names are unique in the world."""
+    from moto.s3.models import s3_backends
+
+    return s3_backends.bucket_accounts
 
 
 def settings_of(**sections: Any) -> Settings:
@@ -251,3 +264,10 @@ def tear_down(remote: Remote, settings: Settings) -> None:
     """What `txnpipe teardown` does."""
     graph = remote.graph(settings)
     teardown(graph, take_inventory(graph), lock=lambda: remote.lock(graph, "teardown"))
+
+
+def count_changes(remote: Remote, command: Callable[[Remote], object]) -> int:
+    """How many changing calls a command makes when nothing kills it."""
+    before = len(remote.recorder.changes)
+    command(remote)
+    return len(remote.recorder.changes) - before

@@ -1,75 +1,94 @@
-"""Setup and teardown killed after each changing call in turn, and run once more."""
+"""Setup, a change and teardown killed after each changing call in turn, and run once more.
+
+A command is killed after its first call, run again and killed after the next one, and so on to the end: every
+state that a kill can leave is one that the same command goes on from. From some of them it is also let run.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
-from tests.unit.deploy.remote import Killed, Remote, changed_fields, settings_of, tear_down
-from txnpipe.deploy.teardown import sweep
+from tests.unit.deploy.faults import Counted, subject
+from tests.unit.deploy.remote import Killed, Remote
+from tests.unit.deploy.scenarios import Scenario, every_variant
+from tests.unit.deploy.variants import VARIANTS
+from tests.unit.deploy.wire import Call, Forward
 
-DEFAULT = settings_of()
-CREATIONS = ("Create", "Start")
+CREATIONS = ("Create", "Start", "Run")
+EVERY = 6
+"""From every so many-th state the command is let run to its end."""
+MOST_RUNS = 200
 
 
-def test_setup_killed_after_any_change_is_finished_by_the_same_command_and_makes_nothing_twice(
-    new_remote: Callable[[], Remote],
-) -> None:
-    total = count_changes(new_remote(), lambda account: account.setup(DEFAULT))
-    for kill_after in range(1, total):
-        remote = new_remote()
-        remote.recorder.kill_after = kill_after
-        with pytest.raises(Killed):
-            remote.setup(DEFAULT)
+class KillOnce:
+    """A layer: nothing runs any more once a call was answered that is not in `proven`."""
+
+    def __init__(self, remote: Remote, proven: set[str]) -> None:
+        self._remote = remote
+        self._proven = proven
+        self._counted = Counted()
+        self._mutex = threading.Lock()
+
+    def __call__(self, call: Call, forward: Forward) -> AWSResponse:
+        if not call.changes:
+            return forward()
+        name = self._counted.name(call)
+        with self._mutex:  # so that nothing is answered between this call and the kill
+            self._remote.recorder.assert_alive()
+            answer = forward()
+            if name not in self._proven:
+                self._proven.add(name)
+                self._remote.recorder.dead = True
+        return answer
+
+
+def run_killed(remote: Remote, scenario: Scenario, proven: set[str]) -> bool:
+    """Runs a command; whether it was killed."""
+    remote.wire.layers.insert(0, KillOnce(remote, proven))
+    try:
+        scenario.command()
+    except Killed:
+        return True
+    finally:
+        remote.wire.layers.pop(0)
         remote.recorder.revive()
-        remote.setup(DEFAULT)
-        made = Counter(call for call in remote.recorder.changes if call.split(".")[1].startswith(CREATIONS))
-        assert made == EXPECTED, f"killed after {kill_after}"
-        assert changed_fields(remote.plan(DEFAULT)) == {}, f"killed after {kill_after}"
+    return False
 
 
-EXPECTED = Counter(
-    {
-        "s3.CreateBucket": 1,
-        "kinesis.CreateStream": 2,
-        "kinesis.StartStreamEncryption": 2,
-        "sns.CreateTopic": 1,
-        "iam.CreateRole": 3,
-        "ec2.CreateSecurityGroup": 3,
-        "ec2.CreateVpcEndpoint": 1,
-        "redshift.CreateClusterSubnetGroup": 1,
-        "redshift.CreateCluster": 1,
-        "secretsmanager.CreateSecret": 1,
-        "logs.CreateLogGroup": 3,
-        "logs.CreateLogStream": 1,
-        "lambda.CreateFunction": 2,
-        "lambda.CreateEventSourceMapping": 3,
-        "kinesisanalyticsv2.CreateApplication": 1,
-        "kinesisanalyticsv2.StartApplication": 1,
-    }
-)
+def assert_nothing_is_made_twice(made: list[Call]) -> None:
+    counted = Counter(subject(call) for call in made if call.operation.startswith(CREATIONS))
+    assert {name: count for name, count in counted.items() if count > 1} == {}
 
 
-def test_teardown_killed_after_any_change_is_finished_by_the_same_command(
-    remote: Remote,
+def finish_from_here(remote: Remote, scenario: Scenario) -> None:
+    """Lets the command run from the present state, which is there again afterwards."""
+    made, bring_back = list(remote.recorder.taken), remote.keep()
+    scenario.command()
+    assert_nothing_is_made_twice(remote.recorder.taken)
+    scenario.assert_done()
+    bring_back()
+    remote.recorder.taken[:] = made
+
+
+@pytest.mark.parametrize("command", ["setup", "change", "teardown"])
+def test_a_command_killed_after_any_change_is_finished_by_the_same_command_and_makes_nothing_twice(
+    remote: Remote, command: str
 ) -> None:
-    remote.setup(DEFAULT)
-    bring_back = remote.keep()
-    total = count_changes(remote, lambda account: tear_down(account, DEFAULT))
-    for kill_after in range(1, total):
-        bring_back()
-        remote.recorder.kill_after = kill_after
-        with pytest.raises(Killed):
-            tear_down(remote, DEFAULT)
-        remote.recorder.revive()
-        tear_down(remote, DEFAULT)
-        assert sweep(remote.graph(DEFAULT)).empty, f"killed after {kill_after}"
-
-
-def count_changes(remote: Remote, command: Callable[[Remote], object]) -> int:
-    """How many changing calls a command makes when nothing kills it."""
-    before = len(remote.recorder.changes)
-    command(remote)
-    return len(remote.recorder.changes) - before
+    proven: set[str] = set()
+    for variant, scenarios in every_variant(remote):
+        (scenario,) = (each for each in scenarios if each.name == command)
+        scenario.before()
+        kills = 0
+        while run_killed(remote, scenario, proven):
+            kills += 1
+            assert kills < MOST_RUNS
+            if kills % EVERY == 0:
+                finish_from_here(remote, scenario)
+        print(f"{variant}: {command} killed after each of {kills} calls")
+        assert kills or variant != next(iter(VARIANTS))
+        assert_nothing_is_made_twice(remote.recorder.taken)
+        scenario.assert_done()

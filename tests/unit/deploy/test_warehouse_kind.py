@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.remote import Remote, changed_fields, settings_of
-from tests.unit.deploy.test_killed import count_changes
+from tests.unit.deploy.remote import Remote, changed_fields, count_changes, settings_of
 from tests.unit.deploy.wire import Killed
 from txnpipe.deploy.graph import assemble
 from txnpipe.deploy.inspection import inspect

@@ -1,8 +1,8 @@
 """The wire between the clients of the tests and the services: botocore's HTTP session, replaced.
 
-A request arrives here as botocore would send it: validated, serialized, signed. It is answered in the form in
-which AWS answers, which botocore parses: by the local cloud's own services, or by moto. What happens on the
-way (a fault, a latency) is put in between as a layer.
+A request arrives here as botocore would send it: validated and serialized, but not signed. It is answered in
+the form in which AWS answers, which botocore parses: by the local cloud's own services, or by moto. What
+happens on the way (a fault, a latency) is put in between as a layer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.core.botocore_stubber import MockRawResponse
@@ -114,6 +115,8 @@ class Wire:
         self.layers: list[Between] = []
         """What a call passes on its way, the first one first."""
         self._own = own
+        self._answered: dict[str | None, tuple[int, Any, bytes]] = {}
+        """What was answered to a token."""
         # moto's dictionaries change while others read them; a server would answer one request at a time.
         self._one_at_a_time = threading.Lock()
 
@@ -131,12 +134,24 @@ class Wire:
         with self._one_at_a_time:
             self.recorder.assert_alive()
             self._own.later.catch_up()
-            answer = self._own_answer(call, request) or botocore_stubber("before-send", request)
-            assert answer is not None, f"nobody answers {call}"
+            token = moto_gaps.token(call.parameters)
+            if token in self._answered:
+                return _repeated(self._answered[token])
+            answer = self._own_answer(call, request) or self._moto_answer(call, request)
             if answer.status_code < 300:
                 moto_gaps.fill(str(call), call.parameters)
                 self.recorder.take(call)
+                if token:
+                    self._answered[token] = (answer.status_code, answer.headers, answer.content)
             return answer
+
+    def _moto_answer(self, call: Call, request: Any) -> AWSResponse:
+        refused = moto_gaps.refusal(str(call), call.parameters)
+        if refused:
+            return received(request, call.refusal(*refused))
+        answer = botocore_stubber("before-send", request)
+        assert answer is not None, f"nobody answers {call}"
+        return answer
 
     def _own_answer(self, call: Call, request: Any) -> AWSResponse | None:
         target = _text(request.headers.get("X-Amz-Target", ""))
@@ -151,6 +166,11 @@ class Wire:
         except ServiceError as error:
             response = call.refusal(error.code, error.message, error.status)
         return received(request, response)
+
+
+def _repeated(answered: tuple[int, Any, bytes]) -> AWSResponse:
+    status, headers, body = answered
+    return AWSResponse("", status, headers, MockRawResponse(body))
 
 
 def received(request: Any, response: Any) -> AWSResponse:
@@ -183,6 +203,8 @@ def attach(client: Any, wire: Callable[[], Wire]) -> None:
         _under_way.call = Call(model.service_model.service_name, model.name, dict(params), model)
 
     client.meta.events.register("before-parameter-build", begin)
+    # Nobody looks at the signature, and it costs as much as the service's answer.
+    client.meta.events.register("choose-signer", lambda **_: UNSIGNED)
     # moto answers from before-send, where nothing can be put in between; here it is asked by hand.
     client.meta.events.unregister("before-send", botocore_stubber)
     client._endpoint.http_session = SimpleNamespace(
