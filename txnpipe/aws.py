@@ -109,23 +109,14 @@ class Target:
             # Whoever brings a key talks to this machine; a proxy of the user's would be asked otherwise.
             settings["proxies"] = {}
         config = Config(**(settings | dict(self.client_options) | options))
-        return _naming_calls(session.client(service, endpoint_url=self.endpoint_url, config=config))
+        client = session.client(service, endpoint_url=self.endpoint_url, config=config)
+        client.meta.events.register("after-call-error", _name_call)
+        return client  # type: ignore[no-any-return]
 
 
-def _naming_calls(client: Any) -> BaseClient:
+def _name_call(exception: Exception, event_name: str, **_: Any) -> None:
     """Lets a call that was never answered say which it was: botocore's time-outs name the address only."""
-
-    def named(operation: str, parameters: dict[str, Any]) -> Any:
-        from botocore.exceptions import BotoCoreError
-
-        try:
-            return type(client)._make_api_call(client, operation, parameters)
-        except BotoCoreError as error:
-            error.operation_name = operation  # type: ignore[attr-defined]
-            raise
-
-    client._make_api_call = named
-    return client  # type: ignore[no-any-return]
+    exception.operation_name = event_name.rpartition(".")[2]  # type: ignore[attr-defined]
 
 
 def _session_with(credentials: Credentials | None, region: str, profile: str | None) -> Any:
