@@ -16,7 +16,7 @@ demo: $(VENV)/.local
 	$(BIN)/txnpipe demo
 
 test: lint
-	$(BIN)/pytest --numprocesses 3 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
