@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -70,18 +69,12 @@ def _protocol(call: Call) -> forms.Protocol:
     return forms.Protocol(call.model.service_model.resolved_protocol)
 
 
-_NEVER_DONE = (_throttled, _broken, _unheard)
-
-
-def _never_done(call: Call, forward: Forward) -> AWSResponse:
-    """One of those in which the call is not made, by its name: each costs a round through every call."""
-    return _NEVER_DONE[zlib.crc32(subject(call).encode()) % len(_NEVER_DONE)](call, forward)
-
-
 DENIED = Fault("access denied", _denied, "a policy that allows this call")
 FAULTS = (
     DENIED,
-    Fault("throttled, broken or never heard of", _never_done, "again"),
+    Fault("throttled", _throttled, "again"),
+    Fault("broken", _broken, "again"),
+    Fault("never heard of", _unheard, "again"),
     Fault("done, and every answer lost", _lost, "again"),
     Fault("done, and the first answer lost", _lost, "again", lasts=False),
 )
