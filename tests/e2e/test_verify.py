@@ -58,6 +58,15 @@ def test_a_settled_run_is_proven_at_once(pipeline: Pipeline, sent: str) -> None:
         assert rule["recall"] == 1.0
 
 
+def test_the_proof_is_written_as_a_page(pipeline: Pipeline, sent: str) -> None:
+    proof = pipeline.run("verify", "--run", sent, "--report", "proof.html")
+    place = pipeline.cloud.work / "proof.html"
+    assert proof["report"] == str(place.resolve())
+    page = place.read_text(encoding="utf-8")
+    assert f"✓ {sent}: equal" in page
+    assert page.count('role="img"') == 4
+
+
 def test_the_human_answer_says_equal(pipeline: Pipeline, sent: str) -> None:
     result = pipeline.cloud.run("verify", "--run", sent, "--pipeline", pipeline.name, check=True)
     assert f"Run {sent}: equal" in result.stdout
@@ -95,7 +104,10 @@ def test_what_was_damaged_by_hand_is_named_exactly(pipeline: Pipeline, sent: str
     change(pipeline, "UPDATE transactions SET merchant = 'x' WHERE transaction_id = %s", changed)
     change(pipeline, "INSERT INTO transactions SELECT * FROM transactions WHERE transaction_id = %s", doubled)
     change(pipeline, "DELETE FROM alerts WHERE alert_id = %s", alert["alert_id"])
-    proof = pipeline.run("verify", "--timeout", "5", code=ExitCode.DIFFERENCE)
+    report = ("--report", "different.html")
+    proof = pipeline.run("verify", "--timeout", "5", *report, code=ExitCode.DIFFERENCE)
+    page = (pipeline.cloud.work / "different.html").read_text(encoding="utf-8")
+    assert all(each in page for each in ("✗ Different", deleted, changed, doubled, alert["alert_id"]))
     rows = proof["rows"]
     assert rows["missing"] == {"count": 1, "ids": [deleted]}
     assert rows["changed"] == {"count": 1, "ids": [changed]}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from txnpipe.cli.frame import Invocation, command
+from txnpipe.cli.report import place_for, write_page
 from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 
 if TYPE_CHECKING:
@@ -32,12 +34,20 @@ def verify(
     timeout: Annotated[
         float, typer.Option(help="Seconds to wait for rows and alerts that are still on their way.")
     ] = 120,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", help="Write the proof as one page, with charts, to this file, too."
+        ),
+    ] = None,
 ) -> ExitCode:
     """Prove that what was sent is stored: every row once and unchanged, every alert that the rules ask for.
 
     txnpipe verify
 
     txnpipe verify --run 20261124T053112-4f9a1c --timeout 300
+
+    txnpipe verify --report proof.html
 
     txnpipe verify --id 20261124T053112-4f9a1c-000000042
 
@@ -52,8 +62,13 @@ def verify(
         raise usage_error(
             "--id follows one transaction, --run proves a whole run.", "Leave out one of the two."
         )
+    if report is not None and transaction_id is not None:
+        raise usage_error(
+            "--report is about a whole run, --id about one record.", "Leave out one of the two."
+        )
     if not 0 <= timeout <= 86_400:
         raise usage_error(f"--timeout is {timeout:g}; it must be 0 to 86,400 seconds.", "Pass such a number.")
+    place = place_for(run, report) if report is not None else None
     rules = enabled_rules(run.settings)
     store = RunStore(run.target, run.names.bucket)
     manifest = None
@@ -77,7 +92,9 @@ def verify(
 
         with _showing(run) as on_wait:
             proof = prove(sources, manifest, timeout_s=timeout, on_wait=on_wait)
-    return _report(run, proof)
+        if place is not None:
+            write_page(run, sources, proof, place)
+    return _report(run, proof, place)
 
 
 @contextlib.contextmanager
@@ -100,10 +117,10 @@ def _showing(run: Invocation) -> Iterator[Callable[[Arrived, Awaited, float], No
         yield on_wait
 
 
-def _report(run: Invocation, proof: Proof) -> ExitCode:
+def _report(run: Invocation, proof: Proof, place: Path | None) -> ExitCode:
     from rich.markup import escape
 
-    run.out.result("verify", _document(proof))
+    run.out.result("verify", {**_document(proof), "report": str(place) if place else None})
     rows, out = proof.rows, run.out
     verdict = "[bold green]equal[/bold green]" if proof.equal else "[bold red]different[/bold red]"
     out.line(f"Run [bold]{proof.manifest.run_id}[/bold]: {verdict}")
@@ -151,6 +168,8 @@ def _report(run: Invocation, proof: Proof) -> ExitCode:
         out.line(f"[red]{label}[/red]: {shown}{more}")
     for difference in proof.differences:
         out.say(f"[red]difference[/red]: {difference}")
+    if place is not None:
+        out.say(f"Report: {escape(str(place))}")
     if suspect := _suspect(proof):
         out.say(f"Next: txnpipe verify --id {escape(suspect)}")
     return ExitCode.OK if proof.equal else ExitCode.DIFFERENCE

@@ -1,0 +1,177 @@
+"""How a run went over time, and over the shards: what only the report asks for.
+
+The warehouse counts: of a run of any size a hundred or so rows come back. Latency here is what `latency` says
+it is, per bucket of arrival. The SQL is the same on Redshift and PostgreSQL: whole seconds through EXTRACT,
+which is all that Redshift's gives, and the microseconds through TO_CHAR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from txnpipe.warehouse.interface import Warehouse
+
+MAX_BUCKETS = 120
+MAX_SHARDS = 200
+"""Of the shards, those with the most rows."""
+_SECOND = 1_000_000
+_EPOCH = datetime(1970, 1, 1)
+_WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200)
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Latency of the records of one bucket, in milliseconds."""
+
+    p50_ms: float
+    p95_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One stretch of time, `start_s` seconds after the timeline's start.
+
+    arrived, stored: rows by arrived_at and by stored_at. rows, alerts: latency of the rows, and of the alerts
+    whose transaction, arrived in this bucket; None where none did.
+    """
+
+    start_s: float
+    arrived: int
+    stored: int
+    rows: Spread | None
+    alerts: Spread | None
+
+
+@dataclass(frozen=True)
+class ShardVolume:
+    """Rows of the run that came through one shard."""
+
+    shard_id: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A run in buckets of `width_s` seconds, without a gap from its first arrival to its last commit.
+
+    Times are UTC without a zone. shards: the MAX_SHARDS fullest, of shard_count.
+    """
+
+    start: datetime
+    first_arrived: datetime
+    last_arrived: datetime
+    last_stored: datetime
+    rows: int
+    width_s: float
+    buckets: tuple[Bucket, ...]
+    shards: tuple[ShardVolume, ...]
+    shard_count: int
+
+
+def timeline(warehouse: Warehouse, run_id: str) -> Timeline | None:
+    """Asks the warehouse; None where nothing of the run is stored."""
+    result = warehouse.query(
+        "SELECT COUNT(*), COUNT(DISTINCT shard_id), MIN(arrived_at), MAX(arrived_at), MIN(stored_at), "
+        "MAX(stored_at) FROM transactions WHERE run_id = :run_id",
+        {"run_id": run_id},
+    )
+    rows, shard_count, first_arrived, last_arrived, first_stored, last_stored = result.rows[0]
+    if not rows:
+        return None
+    start, end = min(first_arrived, first_stored), max(last_arrived, last_stored)
+    width_s = bucket_width((end - start).total_seconds())
+    start = _floor(start, width_s)
+    count = (_micros(end) - _micros(start)) // round(width_s * _SECOND) + 1
+    asked = {"run_id": run_id, "start": _micros(start), "width": round(width_s * _SECOND)}
+    arrived = _spreads(warehouse.query(_ROWS, asked).rows)
+    stored = {int(number): int(each) for number, each in warehouse.query(_STORED, asked).rows}
+    alerts = _spreads(warehouse.query(_ALERTS, asked).rows)
+    return Timeline(
+        start=start,
+        first_arrived=first_arrived,
+        last_arrived=last_arrived,
+        last_stored=last_stored,
+        rows=int(rows),
+        width_s=width_s,
+        buckets=tuple(
+            Bucket(
+                start_s=round(number * width_s, 3),
+                arrived=arrived[number][0] if number in arrived else 0,
+                stored=stored.get(number, 0),
+                rows=arrived[number][1] if number in arrived else None,
+                alerts=alerts[number][1] if number in alerts else None,
+            )
+            for number in range(count)
+        ),
+        shards=tuple(
+            ShardVolume(str(shard_id), int(each))
+            for shard_id, each in warehouse.query(_SHARDS, {"run_id": run_id}).rows
+        ),
+        shard_count=int(shard_count),
+    )
+
+
+def bucket_width(span_s: float) -> float:
+    """The shortest round width, in seconds, at which a span makes no more than MAX_BUCKETS buckets."""
+    for width_s in _WIDTHS_S:
+        if span_s / width_s < MAX_BUCKETS - 1:
+            return width_s
+    days = 1
+    while span_s / (days * _DAY_S) >= MAX_BUCKETS - 1:
+        days *= 2
+    return float(days * _DAY_S)
+
+
+def _floor(when: datetime, width_s: float) -> datetime:
+    width = round(width_s * _SECOND)
+    return _EPOCH + timedelta(microseconds=_micros(when) // width * width)
+
+
+def _micros(when: datetime) -> int:
+    return (when - _EPOCH) // timedelta(microseconds=1)
+
+
+def _spreads(rows: Iterable[tuple[object, ...]]) -> dict[int, tuple[int, Spread]]:
+    return {
+        int(str(number)): (int(str(count)), Spread(*(round(float(str(each)), 1) for each in spread)))
+        for number, count, *spread in rows
+    }
+
+
+def _sql_micros(column: str) -> str:
+    whole = f"CAST(FLOOR(EXTRACT(EPOCH FROM {column})) AS BIGINT)"
+    return f"({whole} * 1000000 + CAST(TO_CHAR({column}, 'US') AS BIGINT))"
+
+
+def _sql_bucket(column: str) -> str:
+    return f"({_sql_micros(column)} - :start) / :width"
+
+
+def _spread_query(arrived: str, stored: str, source: str) -> str:
+    elapsed = f"CAST({_sql_micros(stored)} - {_sql_micros(arrived)} AS DOUBLE PRECISION) / 1000"
+    rows = f"SELECT {_sql_bucket(arrived)} AS bucket, {elapsed} AS ms FROM {source}"  # noqa: S608 - constants
+    points = ", ".join(f"PERCENTILE_CONT({p}) WITHIN GROUP (ORDER BY ms)" for p in ("0.5", "0.95"))
+    return f"SELECT bucket, COUNT(*), {points}, MAX(ms) FROM ({rows}) AS measured GROUP BY bucket"  # noqa: S608
+
+
+_ROWS = _spread_query("arrived_at", "stored_at", "transactions WHERE run_id = :run_id")
+_ALERTS = _spread_query(
+    "t.arrived_at",
+    "a.stored_at",
+    "alerts AS a JOIN transactions AS t ON t.transaction_id = a.transaction_id "
+    "WHERE a.run_id = :run_id AND t.run_id = :run_id",
+)
+_STORED = (
+    f"SELECT bucket, COUNT(*) FROM (SELECT {_sql_bucket('stored_at')} AS bucket FROM transactions "  # noqa: S608
+    "WHERE run_id = :run_id) AS stored GROUP BY bucket"
+)
+_SHARDS = (
+    "SELECT shard_id, COUNT(*) FROM transactions WHERE run_id = :run_id "  # noqa: S608 - constants
+    f"GROUP BY shard_id ORDER BY COUNT(*) DESC, shard_id LIMIT {MAX_SHARDS}"
+)
+QUERIES = (_ROWS, _ALERTS, _STORED, _SHARDS)
+"""All that is asked beside the range; a test reads them as both dialects."""
