@@ -33,8 +33,8 @@ def throughput(timeline: Timeline) -> Lines:
     arriving = timeline.last_arrived - timeline.first_arrived
     storing = timeline.last_stored - timeline.first_arrived
     description = (
-        f"{timeline.rows:,} records arrived within {duration(arriving.total_seconds())}; the last was stored "
-        f"{duration(storing.total_seconds())} after the first arrived. "
+        f"{timeline.rows:,} stored rows: they arrived within {duration(arriving.total_seconds())}, "
+        f"the last was stored {duration(storing.total_seconds())} after the first arrived. "
         f"At most {max(arrived):,.0f} arrived and {max(stored):,.0f} were stored per second, "
         f"counted over {duration(timeline.width_s)}."
     )
@@ -55,10 +55,12 @@ def shards(timeline: Timeline) -> Bars:
     """Rows of each shard."""
     volumes = timeline.shards
     rows = [volume.rows for volume in volumes]
-    description = (
-        f"{timeline.shard_count:,} {'shard' if timeline.shard_count == 1 else 'shards'} took the run's "
-        f"records: the fullest {rows[0] / timeline.rows:.0%} of them."
-    )
+    description = "One shard took all records of the run."
+    if timeline.shard_count > 1:
+        description = (
+            f"{timeline.shard_count:,} shards took the run's records: "
+            f"the fullest {rows[0] / timeline.rows:.1%} of them."
+        )
     if timeline.shard_count > SHARD_BARS:
         description += f" Drawn are the {SHARD_BARS} fullest"
         listed = f"the {len(volumes)} fullest" if len(volumes) < timeline.shard_count else "all"

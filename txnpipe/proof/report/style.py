@@ -115,7 +115,7 @@ padding:.25rem 0}
 _PRINT = """
 html{font-size:12px}
 body{font-size:1rem;background:#fff}
-main{max-width:none;padding:0 1px}
+main{max-width:none;padding:0 4px 0 0}
 section,.verdict,figure,.tiles li{border-radius:0;break-inside:avoid}
 section.long{break-inside:auto}
 h2,h3{break-after:avoid}

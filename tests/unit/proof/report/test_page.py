@@ -170,6 +170,17 @@ def test_all_shards_are_in_the_table_and_the_fullest_are_drawn() -> None:
     assert {volume.shard_id for volume in timeline.shards} <= set(rows)
 
 
+def test_descriptions_say_what_is_drawn() -> None:
+    def said(shards: int) -> str:
+        return words(read(page(equal_proof(), sample_timeline(10, shards), CIRCUMSTANCES)))
+
+    assert "One shard took all records of the run." in said(1)
+    assert "2 shards took the run's records: the fullest 66.7% of them." in said(2)
+    assert "Drawn are the 24 fullest; the table has all." in said(30)
+    assert "7,500 stored rows: they arrived within" in said(2)
+    assert "the worst is 514.0 ms" in words(read(page(equal_proof(), sample_timeline(), CIRCUMSTANCES)))
+
+
 def luminance(color: str) -> float:
     parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
