@@ -13,6 +13,9 @@ amount_spike    twelve ordinary events of an account, then one of 15 to 30 times
 The last two need several events of one account; such a *story* takes place inside one *lane*, 32 consecutive
 indexes, so that one hash of the lane's number tells all of it. Earlier events of an amount_spike story are
 dated back by minutes: they are the account's history, not a burst.
+
+Beside them the manifest's mix asks for a hottest account, late records, repeats of earlier records and bad
+records (see `mix`). Stories stay whole: none of their events is late, bad or a repeat.
 """
 
 from __future__ import annotations
@@ -21,23 +24,30 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from txnpipe.traffic.breaking import BROKEN_REASONS, broken
 from txnpipe.traffic.manifest import Manifest
+from txnpipe.traffic.mix import BURST, HISTORY, LANE, hot_chance, story_share
 from txnpipe.traffic.population import KINDS, MERCHANTS, PLACES, UNIT, noise, typical_amounts
+from txnpipe.traffic.rhythm import DAY_US, Rhythm
 from txnpipe.transactions import Transaction
 
-LANE_BITS = 5
-LANE = 1 << LANE_BITS
-BURST = 8
+LANE_BITS = LANE.bit_length() - 1
 BURST_STRIDE = 3
-HISTORY = 12
 HISTORY_STRIDE = 2
 HISTORY_STEP_US = 150 * 1_000_000
 """Event time between the events of an amount_spike story: well outside any velocity window."""
+BURST_STEP_US = 60_000
+"""Event time between the events of a burst, where records are spread over days."""
+LATE_BEHIND = 100
+"""A late record is dated at least a minute, at most an hour before the record so many places ahead of it."""
+REPEAT_BITS = 12
+"""A repeat comes 1 to 2^n places after what it repeats, every n up to this equally often: close and far."""
 BUSINESS_ACCOUNTS = 1000
+HOT_ACCOUNT = 0
 INDEX_DIGITS = 9
 
 _EPOCH = datetime(1970, 1, 1)
@@ -46,6 +56,7 @@ _MASK = (1 << 64) - 1
 _GOLDEN_RATIO = 0x9E3779B97F4A7C15
 _STORY_DOMAIN = 1 << 63
 _QUIET, _VELOCITY, _SPIKE = 0, 1, 2
+_PLAIN, _LATE, _REPEAT, _BAD = 0, 1, 2, 3
 _QUOTED = {merchant: json.dumps(merchant) for merchant in MERCHANTS}
 
 
@@ -87,8 +98,16 @@ class Generator:
         self._start = (start - _EPOCH) // timedelta(microseconds=1)
         self._keyed = hashlib.blake2b(digest_size=32, key=manifest.seed.to_bytes(8, "little"))
         self._account_salt = manifest.seed * 0xD1342543DE82EF95 & _MASK
-        rates = manifest.anomalies
-        self._large_below = int(rates.get("large_amount", 0.0) * (1 << 32))
+        rates, mix = manifest.anomalies, manifest.mix
+        # What befalls an index is drawn outside stories only, and large amounts among new and valid records.
+        free = 1.0 - story_share(rates)
+        new = free - mix.duplicates - mix.invalid if manifest.version > 1 else 1.0
+        self._large_below = _chance(rates.get("large_amount", 0.0), new)
+        self._repeat_below = _chance(mix.duplicates, free)
+        self._bad_below = self._repeat_below + _chance(mix.invalid, free)
+        self._late_below = self._bad_below + _chance(mix.late, free)
+        self._hot_below = int(hot_chance(rates, mix) * (1 << 32))
+        self._rhythm = self._rhythm_of(manifest)
         self._velocity_below = int(rates.get("velocity", 0.0) * LANE * (1 << 32))
         self._spike_below = self._velocity_below + int(rates.get("amount_spike", 0.0) * LANE * (1 << 32))
         self._noise = noise()
@@ -99,53 +118,45 @@ class Generator:
         self._seconds: dict[int, str] = {}
 
     def event(self, index: int) -> Event:
-        """The event of this index."""
+        """The event of this index: of a repeat what it repeats, of a bad record what it was before."""
         words = self._hash(index)
-        lane = index >> LANE_BITS
-        if lane != self._lane:
-            self._enter(lane)
-        step = self._step(index) if self._story else -1
-        micros = self._start + index * 1_000_000 // self._pace
-        spread = words[3]
-        factor = self._noise[(spread & 255) + (spread >> 8 & 255) + (spread >> 16 & 255) + (spread >> 24)]
-        if step >= 0:
-            account = self._accounts + BUSINESS_ACCOUNTS + lane
-            typical = self._story_typical
-            if self._story == _SPIKE:
-                micros -= (HISTORY - step) * HISTORY_STEP_US
-                if step == HISTORY:
-                    # 15 to 30 times, of what was typical and not of what chance made of it.
-                    factor = UNIT * 15 + words[4] % (UNIT * 15)
-        elif words[1] < self._large_below:
-            account = self._accounts + words[0] % BUSINESS_ACCOUNTS
-            typical = 1_500_000 + (self._account_bits(account) >> 40) % 6_500_000
-            factor = UNIT - (UNIT >> 3) + (words[4] & 0x3FFF)  # 0.875 to 1.125
-        else:
-            account = words[0] % self._accounts
-            typical = self._typical[self._account_bits(account) >> 58]
-        bits = self._account_bits(account)
-        country, currency = PLACES[bits >> 30 & 15]
-        return Event(
-            f"{self._run}-{index:0{INDEX_DIGITS}d}",
-            (typical * factor >> 16) + 1,
-            KINDS[words[2] & 15],
-            micros,
-            f"{self._run}-{account:07d}",
-            MERCHANTS[(words[2] >> 8) % len(MERCHANTS)],
-            country,
-            currency,
-        )
+        fate = self._fate(index, words)
+        if fate == _REPEAT:
+            first = self._repeated(index, words)
+            index = index if first is None else first
+            words = self._hash(index)
+            fate = self._fate(index, words)
+        return self._event(index, words, late=fate == _LATE)
+
+    def row(self, index: int) -> Event | None:
+        """The event that the warehouse must store because of this index; None for repeats and bad records."""
+        words = self._hash(index)
+        fate = self._fate(index, words)
+        return None if fate > _LATE else self._event(index, words, late=fate == _LATE)
+
+    def reason(self, index: int) -> str | None:
+        """Why the loader must reject this record; None for a good one."""
+        words = self._hash(index)
+        return _reason(words) if self._fate(index, words) == _BAD else None
+
+    def repeats(self, index: int) -> int | None:
+        """The index of the record that this one repeats, if it is a repeat."""
+        words = self._hash(index)
+        return self._repeated(index, words) if self._fate(index, words) == _REPEAT else None
+
+    def late(self, index: int) -> bool:
+        """Whether this record is dated before what was sent before it."""
+        return self._fate(index, self._hash(index)) == _LATE
 
     def label(self, index: int) -> Label | None:
         """What was planted at this index, if anything."""
-        lane = index >> LANE_BITS
-        if lane != self._lane:
-            self._enter(lane)
-        step = self._step(index) if self._story else -1
+        step = self._step_at(index)
         if step >= 0:
             last = BURST - 1 if self._story == _VELOCITY else HISTORY
-            return Label("velocity" if self._story == _VELOCITY else "amount_spike", lane, step == last)
-        if self._hash(index)[1] < self._large_below:
+            rule = "velocity" if self._story == _VELOCITY else "amount_spike"
+            return Label(rule, index >> LANE_BITS, step == last)
+        words = self._hash(index)
+        if words[1] < self._large_below and self._fate(index, words) <= _LATE:
             return Label("large_amount", index, True)
         return None
 
@@ -165,8 +176,17 @@ class Generator:
         )
 
     def record(self, index: int) -> tuple[str, bytes]:
-        """Partition key and payload, as `partition_key` and `encode` make them of `transaction(index)`."""
-        e = self.event(index)
+        """Partition key and payload, as `partition_key` and `encode` make them of `transaction(index)`; a bad
+        record is broken after that."""
+        key, payload = self._encoded(self.event(index))
+        reason = self.reason(index) if self._bad_below > self._repeat_below else None
+        return key, payload if reason is None else broken(payload, reason)
+
+    def records(self, start: int, stop: int) -> Iterator[tuple[str, bytes]]:
+        """Partition keys and payloads of the indexes from `start` up to, not including, `stop`."""
+        return map(self.record, range(start, stop))
+
+    def _encoded(self, e: Event) -> tuple[str, bytes]:
         seconds, micros = divmod(e.micros, 1_000_000)
         when = self._seconds.get(seconds) or self._format(seconds)
         fraction = f".{micros:06d}" if micros else ""
@@ -178,9 +198,79 @@ class Generator:
             f'"currency":"{e.currency}","run_id":"{self._run}"}}'
         ).encode()
 
-    def records(self, start: int, stop: int) -> Iterator[tuple[str, bytes]]:
-        """Partition keys and payloads of the indexes from `start` up to, not including, `stop`."""
-        return map(self.record, range(start, stop))
+    def _event(self, index: int, words: tuple[int, ...], *, late: bool) -> Event:
+        step = self._step_at(index)
+        lane = index >> LANE_BITS
+        micros = self._micros(index)
+        if late:
+            shift = 60_000_000 + words[6] % 3_540_000_000
+            micros = self._micros(max(index - LATE_BEHIND, 0)) - shift
+        spread = words[3]
+        factor = self._noise[(spread & 255) + (spread >> 8 & 255) + (spread >> 16 & 255) + (spread >> 24)]
+        if step >= 0:
+            account = self._accounts + BUSINESS_ACCOUNTS + lane
+            typical = self._story_typical
+            if self._story == _SPIKE:
+                micros -= (HISTORY - step) * HISTORY_STEP_US
+                if step == HISTORY:
+                    # 15 to 30 times, of what was typical and not of what chance made of it.
+                    factor = UNIT * 15 + words[4] % (UNIT * 15)
+            elif self._rhythm is not None:
+                micros = self._micros(lane << LANE_BITS) - (BURST - 1 - step) * BURST_STEP_US
+        elif words[1] < self._large_below and (not self._bad_below or self._fate(index, words) != _BAD):
+            account = self._accounts + words[0] % BUSINESS_ACCOUNTS
+            typical = 1_500_000 + (self._account_bits(account) >> 40) % 6_500_000
+            factor = UNIT - (UNIT >> 3) + (words[4] & 0x3FFF)  # 0.875 to 1.125
+        else:
+            account = HOT_ACCOUNT if words[7] < self._hot_below else words[0] % self._accounts
+            typical = self._typical[self._account_bits(account) >> 58]
+        bits = self._account_bits(account)
+        country, currency = PLACES[bits >> 30 & 15]
+        return Event(
+            f"{self._run}-{index:0{INDEX_DIGITS}d}",
+            (typical * factor >> 16) + 1,
+            KINDS[words[2] & 15],
+            micros,
+            f"{self._run}-{account:07d}",
+            MERCHANTS[(words[2] >> 8) % len(MERCHANTS)],
+            country,
+            currency,
+        )
+
+    def _micros(self, index: int) -> int:
+        if self._rhythm is not None:
+            return self._rhythm.micros(index)
+        return self._start + index * 1_000_000 // self._pace
+
+    def _fate(self, index: int, words: tuple[int, ...]) -> int:
+        """What befalls this index: plain, late, a repeat or bad."""
+        drawn = self._drawn(index, words)
+        return _PLAIN if drawn == _REPEAT and self._repeated(index, words) is None else drawn
+
+    def _drawn(self, index: int, words: tuple[int, ...]) -> int:
+        chance = words[5]
+        if chance >= self._late_below or self._step_at(index) >= 0:
+            return _PLAIN
+        return _REPEAT if chance < self._repeat_below else _BAD if chance < self._bad_below else _LATE
+
+    def _repeated(self, index: int, words: tuple[int, ...]) -> int | None:
+        """The new and valid record that a repeat repeats; None where there is none before it."""
+        reach = 1 << 1 + words[6] % REPEAT_BITS
+        earlier = index - 1 - (words[4] >> 8) % reach
+        earlier = min(index - 1, max(earlier, 0))
+        while earlier >= 0:
+            if self._drawn(earlier, self._hash(earlier)) <= _LATE:
+                return earlier
+            earlier -= 1
+        return None
+
+    @staticmethod
+    def _rhythm_of(manifest: Manifest) -> Rhythm | None:
+        if not manifest.mix.days:
+            return None
+        length = int(manifest.mix.days * DAY_US)
+        start = (manifest.start - _EPOCH.replace(tzinfo=UTC)) // timedelta(microseconds=1)
+        return Rhythm(start, length, manifest.count or 0)
 
     def _hash(self, counter: int) -> tuple[int, ...]:
         state = self._keyed.copy()
@@ -195,6 +285,12 @@ class Generator:
             _VELOCITY if chance < self._velocity_below else _SPIKE if chance < self._spike_below else _QUIET
         )
         self._story_typical = 2000 + words[1] % 6000
+
+    def _step_at(self, index: int) -> int:
+        lane = index >> LANE_BITS
+        if lane != self._lane:
+            self._enter(lane)
+        return self._step(index) if self._story else -1
 
     def _step(self, index: int) -> int:
         """Which event of the lane's story this index is, -1 for none."""
@@ -212,3 +308,12 @@ class Generator:
             self._seconds.clear()
         text = self._seconds[seconds] = (_EPOCH + timedelta(seconds=seconds)).isoformat()
         return text
+
+
+def _chance(share: float, among: float) -> int:
+    """The bound that a random word of 32 bits is below in `share` of all cases, drawn in `among` of them."""
+    return int(min(share / among, 1.0) * (1 << 32)) if share else 0
+
+
+def _reason(words: tuple[int, ...]) -> str:
+    return BROKEN_REASONS[(words[6] >> 8) % len(BROKEN_REASONS)]

@@ -14,9 +14,12 @@ from typing import Literal
 import msgspec
 
 from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.traffic.mix import DEFAULT_ANOMALIES, Mix, check_mix
 
-VERSION = 1
-"""Raised when a field of the manifest changes its meaning. An older txnpipe refuses a newer manifest."""
+VERSION = 2
+"""Raised when a field of the manifest changes its meaning. An older txnpipe refuses a newer manifest.
+
+2: `mix`; large amounts are drawn among new and valid records outside stories, so that their rate is met."""
 
 RUN_ID_LENGTH = 22
 """20261124T053112-4f9a1c: to the second, then six random hexadecimal digits."""
@@ -30,9 +33,6 @@ another matter (`--rate`), so that the events of a run do not depend on it."""
 
 DEFAULT_ACCOUNTS = 20_000
 """Ordinary accounts. At 50 events a second an account is seen about every seven minutes."""
-
-DEFAULT_ANOMALIES: Mapping[str, float] = {"large_amount": 0.005, "velocity": 0.002, "amount_spike": 0.002}
-"""Planted anomalies per event, by the rule that should find them."""
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -48,8 +48,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     source: "generated" (events are computed from seed, index, start and pace) or "input" (events were read
     from a file or standard input and lie in the run's spool).
-    count: number of events; None for input, whose length is known only at its end.
-    seed, accounts, anomalies, pace: what the generator needs; pace is in events per second of event time.
+    count: number of records; None for input, whose length is known only at its end.
+    seed, accounts, anomalies, mix, pace: what the generator needs; pace is in events per second of event
+    time.
     start: event time of index 0, UTC.
     input_name, input_format: what was read, as the user named it, and how.
     rate: records per second that the user asked for, None for as fast as the stream takes them.
@@ -66,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     pace: int = DEFAULT_PACE
     accounts: int = DEFAULT_ACCOUNTS
     anomalies: dict[str, float] = msgspec.field(default_factory=lambda: dict(DEFAULT_ANOMALIES))
+    mix: Mix = Mix()
     input_name: str | None = None
     input_format: Literal["json", "csv"] | None = None
     rate: float | None = None
@@ -89,6 +91,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             self.pace,
             self.accounts,
             self.anomalies,
+            self.mix,
             self.input_name,
             self.input_format,
         )
@@ -106,12 +109,20 @@ def generated_run(
     count: int,
     seed: int,
     now: datetime,
+    anomalies: Mapping[str, float] = DEFAULT_ANOMALIES,
+    mix: Mix = Mix(),  # noqa: B008 - frozen
     rate: float | None = None,
     stream: str = "",
     shards: tuple[Span, ...] = (),
 ) -> Manifest:
-    """The manifest of a synthetic run. Its events end about now, so that none lies in the future."""
-    length = timedelta(microseconds=count * 1_000_000 // DEFAULT_PACE)
+    """The manifest of a synthetic run. Its events end about now, so that none lies in the future.
+
+    Raises TxnpipeError (USAGE) for rates of which no run can be made.
+    """
+    check_mix(anomalies, mix)
+    length = (
+        timedelta(days=mix.days) if mix.days else timedelta(microseconds=count * 1_000_000 // DEFAULT_PACE)
+    )
     return Manifest(
         run_id=run_id,
         pipeline=pipeline,
@@ -120,6 +131,8 @@ def generated_run(
         seed=seed,
         start=now - length,
         created_at=now,
+        anomalies=dict(anomalies),
+        mix=mix,
         rate=rate,
         stream=stream,
         shards=shards,

@@ -173,8 +173,8 @@ def _any_result() -> Any:
 
 
 def test_a_manifest_of_the_future_is_refused_with_a_fix() -> None:
-    data = encode_manifest(wanted()).replace(b'"version": 1', b'"version": 2')
-    with pytest.raises(TxnpipeError, match="version 2") as caught:
+    data = encode_manifest(wanted()).replace(b'"version": 2', b'"version": 3')
+    with pytest.raises(TxnpipeError, match="version 3") as caught:
         decode_manifest(data, "here")
     assert caught.value.exit_code is ExitCode.USAGE
 
