@@ -201,6 +201,9 @@ def _notes(proof: Proof) -> Iterator[str]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in rejects.by_reason.items())
         own, others = f"{len(rejects.own):,} of this run", f"{rejects.others:,} others"
         yield f"rejects since the run began: {own}, {others} ({reasons})"
+    if rejects.planted:
+        right = rejects.planted - rejects.planted_missing
+        yield f"{right:,} of {rejects.planted:,} planted bad records were rejected for their reasons"
     letters = proof.dead_letters
     if letters.batches:
         yield (
@@ -282,6 +285,8 @@ def _document(proof: Proof) -> dict[str, Any]:
         "rejects": {
             "own": len(proof.rejects.own),
             "others": proof.rejects.others,
+            "planted": proof.rejects.planted,
+            "planted_missing": proof.rejects.planted_missing,
             "by_reason": proof.rejects.by_reason,
             "records": [
                 {

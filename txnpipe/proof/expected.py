@@ -33,7 +33,7 @@ class Expected(Protocol):
     """Whether no other run can have the same ids."""
 
     def count(self) -> int:
-        """How many records the run sent."""
+        """How many rows the run asks for; of an input, how many records it has."""
         ...
 
     def checksums(self) -> dict[str, Checksum]:
@@ -46,6 +46,10 @@ class Expected(Protocol):
 
     def find(self, transaction_id: str) -> Content | None:
         """The row with this id."""
+        ...
+
+    def rejects(self) -> dict[str, str]:
+        """The bad records of the run: SHA-256 of the payload → the reason to reject it for."""
         ...
 
 
@@ -64,13 +68,27 @@ class GeneratedRows:
     def __init__(self, manifest: Manifest) -> None:
         self.run_id = manifest.run_id
         self._count = manifest.count or 0
+        self._rows: int | None = None
         self._generator = Generator(manifest)
+        self._mixed = bool(manifest.mix.duplicates or manifest.mix.invalid)
         width = len(manifest.run_id) + 1 + INDEX_DIGITS - BUCKET_DIGITS
         self.bucket_sql = f"SUBSTRING(transaction_id, 1, {width})"
 
     def count(self) -> int:
-        """See `Expected`."""
-        return self._count
+        """See `Expected`. Repeats and bad records become no rows."""
+        if self._rows is None:
+            rows = map(self._generator.row, range(self._count))
+            self._rows = sum(row is not None for row in rows) if self._mixed else self._count
+        return self._rows
+
+    def rejects(self) -> dict[str, str]:
+        """The bad records that were planted: SHA-256 of the payload → the reason to reject it for."""
+        found: dict[str, str] = {}
+        for index in range(self._count if self._mixed else 0):
+            reason = self._generator.reason(index)
+            if reason is not None:
+                found[hashlib.sha256(self._generator.record(index)[1]).hexdigest()] = reason
+        return found
 
     def checksums(self) -> dict[str, Checksum]:
         """See `Expected`."""
@@ -91,7 +109,8 @@ class GeneratedRows:
     def find(self, transaction_id: str) -> Content | None:
         """See `Expected`."""
         index = self.index(transaction_id)
-        return None if index is None else content_of(self._generator.event(index))
+        row = None if index is None else self._generator.row(index)
+        return None if row is None else content_of(row)
 
     def index(self, transaction_id: str) -> int | None:
         """The index of an id of this run."""
@@ -102,10 +121,8 @@ class GeneratedRows:
 
     def _contents(self, bucket: int) -> Iterator[Content]:
         size = 10**BUCKET_DIGITS
-        return map(
-            content_of,
-            map(self._generator.event, range(bucket * size, min((bucket + 1) * size, self._count))),
-        )
+        rows = map(self._generator.row, range(bucket * size, min((bucket + 1) * size, self._count)))
+        return (content_of(row) for row in rows if row is not None)
 
     def _name(self, bucket: int) -> str:
         return f"{self.run_id}-{bucket:0{INDEX_DIGITS - BUCKET_DIGITS}d}"
@@ -154,6 +171,10 @@ class SpooledRows:
     def find(self, transaction_id: str) -> Content | None:
         """See `Expected`."""
         return next((c for c in self._contents() if c.transaction_id == transaction_id), None)
+
+    def rejects(self) -> dict[str, str]:
+        """See `Expected`. What is no transaction is not sent."""
+        return {}
 
     def _contents(self) -> Iterator[Content]:
         for _, events in spooled_events(self._store, self.run_id):

@@ -27,6 +27,8 @@ class Arrived:
     rejects: int
     alerts: Mapping[str, int]
     passed: bool
+    planted: int = 0
+    """Bad records of the run that are among the rejects."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Awaited:
     rows: int
     alerts: Mapping[str, int]
     alerts_passed: bool = False
+    planted: int = 0
+    """Bad records that the run sent on purpose."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def _verdict(arrived: Arrived, target: Awaited) -> str | None:
     alerts_short = any(arrived.alerts.get(rule, 0) < count for rule, count in target.alerts.items())
     if alerts_short:
         return None
-    if arrived.rows == target.rows:
+    if arrived.rows == target.rows and arrived.planted >= target.planted:
         return "complete"
     if arrived.rows > target.rows or arrived.passed:
         return "final"

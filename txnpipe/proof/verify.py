@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from txnpipe.aws import Target
@@ -46,6 +46,10 @@ class RejectProof:
     explained: int
     others: int
     by_reason: dict[str, int]
+    planted: int = 0
+    """Bad records that the run sent on purpose; not among `own` where rejected as they should be."""
+    planted_missing: int = 0
+    """Those of them that were not rejected for the reason that they have."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def verify(
     )
     rows = compare_rows(warehouse, expected, sending.sums())
     rules = compare_alerts(warehouse, sources.rules, run_id, manifest)
-    rejects = _rejects(sources, manifest)
+    rejects = _rejects(sources, manifest, expected.rejects())
     proof = Proof(
         manifest=manifest,
         finished=sending.result is not None,
@@ -186,10 +190,10 @@ class _Sending:
         return self.result.marks if self.result else {}
 
     def count(self) -> int:
-        """Records that the run consists of."""
-        if self.result is not None:
+        """Rows that the run asks for; of an input, its records."""
+        if self.result is not None and self._manifest.source == "input":
             return self.result.count
-        return self._manifest.count if self._manifest.count is not None else self._expected.count()
+        return self._expected.count()
 
     def sums(self) -> dict[str, Checksum]:
         """The expected checksums; computed once the input is complete."""
@@ -210,6 +214,8 @@ class _Watch:
         self._last_alerts: Mapping[str, int] = {}
         self._last_rows = -1
         self._compared = (-1, False)
+        self._bad = expected.rejects()
+        self._planted = (-1, 0)
         self._since = manifest.created_at.astimezone(UTC).replace(tzinfo=None) - _CLOCK_TOLERANCE
 
     def look(self) -> Arrived:
@@ -221,8 +227,14 @@ class _Watch:
         )
         rows = int(result.rows[0][0])
         rejects = sum(count_rejects(warehouse, self._since).values())
-        passed = rows != self._sending.count() and self._passed()
-        return Arrived(rows, rejects, stored_alert_counts(warehouse, run_id), passed)
+        if self._bad and self._planted[0] != rejects:
+            stored = _stored_planted(self._sources, self._since, self._bad)
+            self._planted = (rejects, len({sha256 for sha256, _ in stored}))
+        short = rows != self._sending.count() or self._planted[1] < len(self._bad)
+        passed = short and self._passed()
+        return Arrived(
+            rows, rejects, stored_alert_counts(warehouse, run_id), passed, max(self._planted[1], 0)
+        )
 
     def awaited(self, arrived: Arrived) -> Awaited:
         """What should be there, given the rows that are."""
@@ -231,7 +243,7 @@ class _Watch:
             count = arrived.rows
         unfinished = self._sending.result is None and not self._sending.at_work
         if not (arrived.rows >= count or arrived.passed or unfinished):
-            return Awaited(count, {})
+            return Awaited(count, {}, planted=len(self._bad))
         if self._expected_alerts[0] != arrived.rows:
             alerts = {
                 rule.name: expected_alerts(self._sources.warehouse, rule, self._manifest.run_id)
@@ -239,7 +251,7 @@ class _Watch:
             }
             self._expected_alerts = (arrived.rows, alerts)
         counts = {rule: len(alerts) for rule, alerts in self._expected_alerts[1].items()}
-        return Awaited(count, counts, self._alerts_passed(arrived, counts))
+        return Awaited(count, counts, self._alerts_passed(arrived, counts), len(self._bad))
 
     def _alerts_passed(self, arrived: Arrived, counts: dict[str, int]) -> bool:
         """Whether the missing alerts cannot come any more: rules see a shard's transactions in its order."""
@@ -286,16 +298,36 @@ class _Watch:
         return all(reached.get(shard_id, -1) >= int(sequence) for shard_id, sequence in marks.items())
 
 
-def _rejects(sources: Sources, manifest: Manifest) -> RejectProof:
+def _rejects(sources: Sources, manifest: Manifest, bad: dict[str, str]) -> RejectProof:
     since = manifest.created_at.astimezone(UTC).replace(tzinfo=None) - _CLOCK_TOLERANCE
     by_reason = count_rejects(sources.warehouse, since)
     run = manifest.run_id.encode()
+    planted = _stored_planted(sources, since, bad) if bad else {}
+    right = {key: copies for key, copies in planted.items() if bad[key[0]] == key[1]}
     looked_at = newest_rejects(
-        sources.warehouse, limit=_REJECTS_LOOKED_AT, since=since, at_most_bytes=_OWN_EVENT_BYTES
+        sources.warehouse,
+        limit=_REJECTS_LOOKED_AT + sum(right.values()),
+        since=since,
+        at_most_bytes=_OWN_EVENT_BYTES,
     )
-    own = [reject for reject in looked_at if run in reject.payload]
+    own = [
+        reject
+        for reject in looked_at
+        if run in reject.payload and (reject.payload_sha256, reject.reason) not in right
+    ]
     explained = _stored_already(sources.warehouse, own)
-    return RejectProof(tuple(own), explained, sum(by_reason.values()) - len(own), by_reason)
+    others = sum(by_reason.values()) - len(own) - sum(right.values())
+    return RejectProof(tuple(own), explained, others, by_reason, len(bad), len(bad) - len(right))
+
+
+def _stored_planted(sources: Sources, since: datetime, bad: dict[str, str]) -> dict[tuple[str, str], int]:
+    """Rejects whose payload is one of `bad`: (SHA-256, reason) → copies."""
+    result = sources.warehouse.query(
+        "SELECT payload_sha256, reason, COUNT(*) FROM rejected_transactions "
+        "WHERE stream = :stream AND arrived_at >= :since GROUP BY payload_sha256, reason",
+        {"stream": sources.names.stream, "since": since},
+    )
+    return {(str(sha), str(reason)): int(n) for sha, reason, n in result.rows if str(sha) in bad}
 
 
 def _stored_already(warehouse: Warehouse, rejects: Sequence[Reject]) -> int:
@@ -355,6 +387,10 @@ def _differences(proof: Proof) -> list[str]:
     if unexplained > 0:
         records = "record of this run was" if unexplained == 1 else "records of this run were"
         found.append(f"{unexplained:,} {records} rejected")
+    if proof.rejects.planted_missing:
+        found.append(
+            f"{proof.rejects.planted_missing:,} planted bad records were not rejected as they should be"
+        )
     if proof.dead_letters.own:
         batches = "failed batch holds" if proof.dead_letters.own == 1 else "failed batches hold"
         found.append(f"{proof.dead_letters.own:,} {batches} records of this run")

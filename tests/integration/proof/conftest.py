@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +27,7 @@ from txnpipe.traffic.manifest import Manifest, generated_run
 from txnpipe.traffic.runs import RunStore
 from txnpipe.traffic.send import Job, choose, send
 from txnpipe.traffic.stream import Answer
-from txnpipe.transactions import parse
+from txnpipe.transactions import InvalidTransaction, parse
 from txnpipe.warehouse import Warehouse
 from txnpipe.warehouse.migrations import apply
 
@@ -55,7 +57,7 @@ class Place:
     store: RunStore
     sources: Sources
 
-    def send(self, count: int, *, run: int = 1, seed: int = 1) -> Manifest:
+    def send(self, count: int, *, run: int = 1, seed: int = 1, **asked: Any) -> Manifest:
         """Sends a synthetic run and stores its rows and alerts, as a pipeline without faults would."""
         manifest = generated_run(
             run_id=f"20261124T0531{run:02d}-4f9a1c",
@@ -63,6 +65,7 @@ class Place:
             count=count,
             seed=seed,
             now=NOW,
+            **asked,
         )
         self.deliver(choose(self.store, manifest, new=True), None)
         self.alert(manifest)
@@ -74,8 +77,12 @@ class Place:
         send(self.store, stream, job, source=source, workers=1)
         rows = []
         for sequence, payload in stream.payloads:
-            t = parse(payload)
             arrived = ARRIVED + timedelta(milliseconds=sequence)
+            try:
+                t = parse(payload)
+            except InvalidTransaction as error:
+                self.reject(payload, error.reason, sequence, stream.shard_of[sequence], arrived)
+                continue
             stored = arrived + timedelta(milliseconds=10 + sequence % 100)
             rows.append((*_content(t), arrived, stored, stream.shard_of[sequence], str(sequence)))
         known = {row[0] for row in self.rows("SELECT transaction_id FROM transactions")}
@@ -86,6 +93,20 @@ class Place:
         with self.connection, self.connection.cursor() as cursor:
             execute_values(cursor, "INSERT INTO transactions VALUES %s", list(fresh.values()))
         return [payload for _, payload in stream.payloads]
+
+    def reject(
+        self, payload: bytes, reason: str, sequence: int, shard_id: str = "s", arrived: datetime = ARRIVED
+    ) -> None:
+        """Puts a record aside as the loader would."""
+        digest = hashlib.sha256(payload).hexdigest()
+        data = base64.b64encode(payload).decode()
+        self.change(
+            "INSERT INTO rejected_transactions VALUES (%s, %s, %s, %s, 'detail', %s, %s, %s, %s, %s)",
+            [
+                self.sources.names.stream, shard_id, str(sequence), reason, len(payload), digest, data,
+                arrived, arrived + timedelta(seconds=1),
+            ],
+        )  # fmt: skip
 
     def alert(self, manifest: Manifest) -> None:
         """Stores exactly the alerts that the rules ask for."""
