@@ -41,6 +41,33 @@ def send(
         str | None,
         typer.Option(help="Send this file instead: JSON lines, or CSV with a header. - is standard input."),
     ] = None,
+    anomaly_rate: Annotated[
+        float | None,
+        typer.Option(help="Planted anomalies per record, all rules together (default: 0.009)."),
+    ] = None,
+    anomaly: Annotated[
+        list[str] | None,
+        typer.Option(help="RULE=RATE: planted anomalies per record of one rule. Repeatable."),
+    ] = None,
+    skew: Annotated[float | None, typer.Option(help="Share of the records that one account has.")] = None,
+    duplicates: Annotated[
+        float | None, typer.Option(help="Share of the records that repeat an earlier one.")
+    ] = None,
+    late: Annotated[
+        float | None,
+        typer.Option(help="Share of the records dated a minute to an hour before their neighbours."),
+    ] = None,
+    invalid: Annotated[
+        float | None, typer.Option(help="Share of the records that the loader must reject.")
+    ] = None,
+    days: Annotated[
+        float | None,
+        typer.Option(help="Spread the records over so many days, in a day's rhythm (default: 50 a second)."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the records, one a line; send nothing.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option(help="With --dry-run: write to this file instead.")] = None,
     new: Annotated[
         bool, typer.Option("--new", help="Start another run even if the same one is unfinished.")
     ] = False,
@@ -55,6 +82,13 @@ def send(
 
     generate-transactions | txnpipe send --file -
 
+    txnpipe send --anomaly velocity=0.01 --skew 0.2 --duplicates 0.01 --late 0.01 --invalid 0.01
+
+    txnpipe send --dry-run --count 100 --output events.jsonl
+
+    Shares are of --count, from 0 to 1, and met on average; velocity and amount_spike anomalies take 8 and 13
+    records each. txnpipe verify knows what a run sent on purpose.
+
     One send is one run; txnpipe verify proves it. The same command after a stop continues its run. Lines of a
     file that are no valid transactions are not sent but listed. Exit code 0: every record was acknowledged
     and every line was sent.
@@ -65,10 +99,24 @@ def send(
     from txnpipe.traffic.stream import KinesisStream
 
     _check(count, rate, seed, file)
+    asked: dict[str, Any] = {
+        "anomaly_rate": anomaly_rate, "anomaly": anomaly, "skew": skew, "duplicates": duplicates,
+        "late": late, "invalid": invalid, "days": days,
+    }  # fmt: skip
+    if file is not None and (dry_run or any(value is not None for value in asked.values())):
+        raise usage_error(
+            "--file sends what is in the file; the other options make up synthetic transactions.",
+            "Leave out --file, or the options that make up records.",
+        )
+    if output is not None and not dry_run:
+        raise usage_error("--output is for --dry-run.", "Add --dry-run, or leave out --output.")
+    made_up = _made_up(**asked)
+    if dry_run:
+        return _print(run, count or DEFAULT_COUNT, DEFAULT_SEED if seed is None else seed, made_up, output)
     stream = KinesisStream(run.target, run.names.stream)
     store = RunStore(run.target, run.names.bucket)
     with _input(run, file) as source:
-        job = choose(store, _wanted(run, count, rate, seed, file, stream.open_shards()), new=new)
+        job = choose(store, _wanted(run, count, rate, seed, file, made_up, stream.open_shards()), new=new)
         _announce(run, job)
         try:
             with _showing(run, job) as report:
@@ -104,6 +152,65 @@ def _check(count: int | None, rate: float | None, seed: int | None, file: str | 
         raise usage_error(f"--seed is {seed}; it must be 0 to 2^64 - 1.", "Pass such a number to --seed.")
 
 
+def _made_up(anomaly_rate: float | None, anomaly: list[str] | None, **shares: float | None) -> dict[str, Any]:
+    """What `generated_run` takes, checked."""
+    from txnpipe.traffic.mix import Mix, anomaly_rates, check_mix, check_rate
+
+    single: dict[str, float] = {}
+    for each in anomaly or ():
+        rule, _, text = each.partition("=")
+        try:
+            single[rule] = float(text)
+        except ValueError:
+            raise usage_error(
+                f"--anomaly is {each!r}; it is RULE=RATE.", "Pass such as --anomaly velocity=0.01."
+            ) from None
+    if anomaly_rate is not None:
+        check_rate("--anomaly-rate", anomaly_rate)
+    if shares["days"] == 0:
+        raise usage_error("--days is 0; it must be above 0.", "Pass a number of days, or leave it out.")
+    mix = Mix(**{name: value for name, value in shares.items() if value is not None})
+    rates = anomaly_rates(anomaly_rate, single)
+    check_mix(rates, mix)
+    return {"anomalies": rates, "mix": mix}
+
+
+def _print(
+    run: Invocation, count: int, seed: int, made_up: dict[str, Any], output: Path | None
+) -> ExitCode | None:
+    """Writes the records of a run as they would be sent, one a line."""
+    from txnpipe.errors import TxnpipeError
+    from txnpipe.traffic.generator import Generator
+    from txnpipe.traffic.manifest import generated_run, new_run_id, utc_now
+
+    now = utc_now()
+    manifest = generated_run(
+        run_id=new_run_id(now), pipeline=run.settings.pipeline, count=count, seed=seed, now=now, **made_up
+    )
+    records = Generator(manifest).records(0, count)
+    if output is None:
+        for _, payload in records:
+            # A record that is no UTF-8 is shown with a backslash sequence: stdout is text.
+            run.out.raw(payload.decode(errors="backslashreplace"))
+            if run.out.gone:
+                return None
+    else:
+        try:
+            with (run.environment.directory / output).open("wb") as file:
+                file.writelines(payload + b"\n" for _, payload in records)
+        except OSError as error:
+            raise TxnpipeError(
+                f"The records cannot be written to {output}: {error.strerror}.",
+                "Choose another file with --output.",
+                ExitCode.ENVIRONMENT,
+            ) from error
+    run.out.result(
+        "send-dry-run",
+        {"run_id": manifest.run_id, "count": count, "output": None if output is None else str(output)},
+    )
+    return None
+
+
 @contextlib.contextmanager
 def _input(run: Invocation, file: str | None) -> Iterator[BinaryIO | None]:
     if file is None:
@@ -130,6 +237,7 @@ def _wanted(
     rate: float | None,
     seed: int | None,
     file: str | None,
+    made_up: dict[str, Any],
     shards: tuple[Span, ...],
 ) -> Manifest:
     """The manifest of the run that this command would start."""
@@ -146,7 +254,7 @@ def _wanted(
     }
     if file is None:
         return generated_run(
-            count=count or DEFAULT_COUNT, seed=DEFAULT_SEED if seed is None else seed, **common
+            count=count or DEFAULT_COUNT, seed=DEFAULT_SEED if seed is None else seed, **made_up, **common
         )
     name = file if file == "-" else str(Path(run.environment.directory / file).resolve())
     return input_run(input_name=name, **common)

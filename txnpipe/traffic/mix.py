@@ -86,9 +86,9 @@ def check_mix(anomalies: Mapping[str, float], mix: Mix) -> None:
             raise usage_error(
                 f"There is no anomaly {rule!r}.", f"Pass one of {', '.join(sorted(DEFAULT_ANOMALIES))}."
             )
-        _check_share(f"The rate of {rule}", rate)
+        check_rate(f"The rate of {rule}", rate)
     for name in ("skew", "duplicates", "late", "invalid"):
-        _check_share(f"--{name}", getattr(mix, name))
+        check_rate(f"--{name}", getattr(mix, name))
     if not 0 <= mix.days <= MAX_DAYS:
         raise usage_error(
             f"--days is {mix.days:g}; it must be above 0 and at most {MAX_DAYS:g}.", "Pass such a number."
@@ -125,7 +125,8 @@ def _check_room(anomalies: Mapping[str, float], mix: Mix) -> None:
         )
 
 
-def _check_share(name: str, value: float) -> None:
+def check_rate(name: str, value: float) -> None:
+    """Raises TxnpipeError (USAGE) for what is no share."""
     if not 0 <= value <= 1:
         raise usage_error(
             f"{name} is {value:g}; it is a share of the records, from 0 to 1.",
