@@ -67,6 +67,19 @@ def test_the_proof_is_written_as_a_page(pipeline: Pipeline, sent: str) -> None:
     assert page.count('role="img"') == 4
 
 
+def test_repeats_late_and_bad_records_that_were_asked_for_are_proven(pipeline: Pipeline) -> None:
+    asked = ("--skew", "0.2", "--duplicates", "0.02", "--late", "0.02", "--invalid", "0.02")
+    pipeline.run("send", "--count", "2000", "--new", "--anomaly", "velocity=0.01", *asked)
+    proof = pipeline.run("verify")
+    assert proof["equal"]
+    assert proof["rows"]["stored"] == proof["rows"]["expected"] < COUNT
+    assert proof["rejects"]["planted"] > 0
+    assert proof["rejects"]["planted_missing"] == 0
+    assert {rule: found["recall"] for rule, found in proof["alerts"].items()} == dict.fromkeys(
+        proof["alerts"], 1.0
+    )
+
+
 def test_the_human_answer_says_equal(pipeline: Pipeline, sent: str) -> None:
     result = pipeline.cloud.run("verify", "--run", sent, "--pipeline", pipeline.name, check=True)
     assert f"Run {sent}: equal" in result.stdout
