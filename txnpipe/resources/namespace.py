@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from txnpipe.resources.difference import LOSES_DATA, Difference
-from txnpipe.resources.resource import Cloud, Observed, wait_gone
+from txnpipe.resources.resource import Cloud, Observed
 from txnpipe.resources.serverless import (
-    READY_TIMEOUT_S,
-    accepted,
     changed,
     described,
     made,
+    removed,
     serverless_tags,
     settled,
 )
@@ -113,18 +112,10 @@ class Namespace:
 
     def delete(self) -> None:
         """See Resource. Leaves a snapshot where the target says so."""
-        accepted(self.cloud, self, self._ask_to_delete)
-        wait_gone(self.cloud, self, READY_TIMEOUT_S)
-
-    def _ask_to_delete(self) -> None:
         serverless = self.cloud.client("redshift-serverless")
-        observed = self.read()
-        if observed is None or observed.leaving:
-            return
-        try:
-            serverless.delete_namespace(namespaceName=self.name, **self._farewell())
-        except serverless.exceptions.ResourceNotFoundException:
-            return
+        removed(
+            self.cloud, self, lambda: serverless.delete_namespace(namespaceName=self.name, **self._farewell())
+        )
 
     def _farewell(self) -> dict[str, Any]:
         if not self.cloud.target.final_snapshot:

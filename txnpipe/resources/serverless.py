@@ -8,12 +8,13 @@ workgroup that could not be made disappears again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.resources.refusals import coded, once_accepted
-from txnpipe.resources.resource import Cloud, Observed, Resource
+from txnpipe.resources.resource import Cloud, Observed, Resource, wait_gone
 from txnpipe.warehouse.finding import describe_serverless
 
 READY_TIMEOUT_S = 1800.0
@@ -57,14 +58,30 @@ def made(cloud: Cloud, resource: Resource[Any], call: Callable[[], Any]) -> None
     """Creates something. ConflictException: it is there already, by a call whose answer was lost, and
     `settle` reads whose it is; or something in the way is still changing, and the call is made again."""
 
+    conflict = cloud.client("redshift-serverless").exceptions.ConflictException
+
     def create() -> None:
         try:
             call()
-        except Exception as error:
-            if not coded("ConflictException")(error) or resource.read() is None:
+        except conflict:
+            if resource.read() is None:
                 raise
 
     accepted(cloud, resource, create)
+
+
+def removed(cloud: Cloud, resource: Resource[Any], call: Callable[[], Any]) -> None:
+    """Deletes something, unless it is leaving already, and waits until it is gone."""
+    missing = cloud.client("redshift-serverless").exceptions.ResourceNotFoundException
+
+    def delete() -> None:
+        observed = resource.read()
+        if observed is not None and not observed.leaving:
+            with suppress(missing):
+                call()
+
+    accepted(cloud, resource, delete)
+    wait_gone(cloud, resource, READY_TIMEOUT_S)
 
 
 def accepted(cloud: Cloud, resource: Resource[Any], call: Callable[[], T]) -> T:

@@ -13,13 +13,12 @@ from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 from txnpipe.resources.difference import REPLACES, Difference
 from txnpipe.resources.namespace import Namespace
 from txnpipe.resources.network import SecurityGroup, placement
-from txnpipe.resources.resource import Cloud, Observed, id_of, wait_gone
+from txnpipe.resources.resource import Cloud, Observed, id_of
 from txnpipe.resources.serverless import (
-    READY_TIMEOUT_S,
-    accepted,
     changed,
     described,
     made,
+    removed,
     serverless_tags,
     settled,
 )
@@ -195,18 +194,8 @@ class Workgroup:
 
     def delete(self) -> None:
         """See Resource."""
-        accepted(self.cloud, self, self._ask_to_delete)
-        wait_gone(self.cloud, self, READY_TIMEOUT_S)
-
-    def _ask_to_delete(self) -> None:
         serverless = self.cloud.client("redshift-serverless")
-        observed = self.read()
-        if observed is None or observed.leaving:
-            return
-        try:
-            serverless.delete_workgroup(workgroupName=self.name)
-        except serverless.exceptions.ResourceNotFoundException:
-            return
+        removed(self.cloud, self, lambda: serverless.delete_workgroup(workgroupName=self.name))
 
 
 def capacity_changes(
