@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.integration.event_sources.machine import RECORDER, Machine, until
 
@@ -63,15 +64,20 @@ def test_keys_stay_in_order_over_splits_and_merges_under_writes(machine: Machine
                 number += 1
             done.wait(0.002)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    for target in (2, 4, 3, 2, 1):
-        machine.call_kinesis(
-            "UpdateShardCount", StreamName="orders", TargetShardCount=target, ScalingType="UNIFORM_SCALING"
-        )
-        machine.until_active()
-    done.set()
-    writer.join()
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            for target in (2, 4, 3, 2, 1):
+                machine.call_kinesis(
+                    "UpdateShardCount",
+                    StreamName="orders",
+                    TargetShardCount=target,
+                    ScalingType="UNIFORM_SCALING",
+                )
+                machine.until_active()
+        finally:
+            done.set()
+        writing.result()
     total = sum(map(len, put.values()))
     delivered = machine.until_delivered(total)
     got: dict[str, list[str]] = defaultdict(list)
