@@ -27,7 +27,7 @@ unit: $(VENV)/.dev
 	$(BIN)/pytest tests/unit
 
 bench: $(VENV)/.dev
-	for file in benchmarks/*.py; do case $$file in */_*) ;; *) $(BIN)/python $$file || exit 1 ;; esac; done
+	$(BIN)/python benchmarks/run.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
