@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,18 @@ SAMPLED_EVERY_S = 0.25
 
 
 @dataclass
-class Memory:
-    """Samples the resident memory of the local cloud's processes in a thread of its own."""
+class Usage:
+    """Looks at the local cloud's processes in a thread of its own. peak: resident bytes by process, with its
+    descendants; cpu_s: CPU seconds."""
 
     processes: list[dict[str, Any]]
     peak: dict[str, int] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    _seen: dict[int, float] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Memory:
-        self._thread = threading.Thread(target=self._sample_often, daemon=True)
+    def __enter__(self) -> Usage:
+        self._thread = threading.Thread(target=self._look_often, daemon=True)
         self._thread.start()
         return self
 
@@ -46,52 +50,57 @@ class Memory:
         self._stop.set()
         self._thread.join()
 
-    def _sample_often(self) -> None:
+    def _look_often(self) -> None:
+        self._look()
         while not self._stop.wait(SAMPLED_EVERY_S):
-            owned = {process["pid"] for process in self.processes}
-            for process in self.processes:
-                name = f"{process['part']} {process['name']}"
-                self.peak[name] = max(self.peak.get(name, 0), _memory(process["pid"], owned))
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        listed = {process["pid"]: f"{process['part']}, {process['name']}" for process in self.processes}
+        resident = dict.fromkeys(listed.values(), 0)
+        for pid, name in listed.items():
+            for member in _family(pid, listed):
+                try:
+                    resident[name] += member.memory_info().rss
+                    spent = sum(member.cpu_times()[:2])
+                except psutil.NoSuchProcess:
+                    continue
+                before = self._seen.get(member.pid, spent)
+                self._seen[member.pid] = spent
+                self.cpu_s[name] = self.cpu_s.get(name, 0.0) + spent - before
+        for name, size in resident.items():
+            self.peak[name] = max(self.peak.get(name, 0), size)
 
 
-def _memory(pid: int, owned: set[int]) -> int:
-    """Resident bytes of a process and of those of its descendants that are not listed themselves."""
-    total = 0
+def _family(pid: int, listed: Container[int]) -> Iterator[psutil.Process]:
+    """A process and its descendants, without those that are listed themselves, and theirs."""
     try:
         process = psutil.Process(pid)
-        for member in [process, *process.children(recursive=True)]:
-            if member.pid == pid or not _belongs_to_another(member, pid, owned):
-                total += member.memory_info().rss
+        yield process
+        for child in process.children():
+            if child.pid not in listed:
+                yield from _family(child.pid, listed)
     except psutil.NoSuchProcess:
-        pass
-    return total
-
-
-def _belongs_to_another(process: psutil.Process, pid: int, owned: set[int]) -> bool:
-    at: psutil.Process | None = process
-    while at is not None and at.pid != pid:
-        if at.pid in owned:
-            return True
-        at = at.parent()
-    return False
+        return
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: what `send` and `verify` said and took, and the peaks of the local cloud's processes."""
+    """One run: what `send` and `verify` said and took, and what the local cloud's processes took."""
 
     count: int
     sent: Done
     proven: Done
-    peak: dict[str, int]
+    usage: Usage
 
 
 def run_once(program: Program, count: int) -> Measured:
     """Sends and verifies `count` records."""
-    with Memory(program.run("local", "status")["processes"]) as memory:
+    with Usage(program.run("local", "status")["processes"]) as usage:
         sent = program.measured("send", "--count", str(count), "--seed", str(count), "--new")
         proven = program.measured("verify", "--timeout", "900")
-    return Measured(count, sent, proven, memory.peak)
+    return Measured(count, sent, proven, usage)
 
 
 def sustained(program: Program, run_id: str) -> float:
@@ -132,8 +141,17 @@ def measure(program: Program, count: int) -> Report:
                 f"at most {FLAT}", growth <= FLAT)
         )  # fmt: skip
     rows += [
-        Row(f"{name}, peak memory", peak / 1e6, "MB", f"{SMALL_COUNT:,} records", peak / small.peak[name])
-        for name, peak in large.peak.items()
+        Row(f"{name}, CPU", seconds / count * 1e6, "µs/record") for name, seconds in large.usage.cpu_s.items()
+    ]
+    rows += [
+        Row(
+            f"{name}, peak memory",
+            peak / 1e6,
+            "MB",
+            f"{SMALL_COUNT:,} records",
+            peak / small.usage.peak[name],
+        )
+        for name, peak in large.usage.peak.items()
     ]
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:8.2f} x {row.baseline}"

@@ -1,6 +1,6 @@
 """How fast records go from a stream through an event source mapping into a function.
 
-    python benchmarks/event_sources.py
+    python benchmarks/event_sources.py [--json FILE]
 
 The local cloud's Kinesis engine, poller and Lambda runtime in one process, the function in its own under
 awslambdaric; the function only counts what it gets. The baseline, in the same run: the same worker invoked
@@ -24,6 +24,8 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from report import Report, Row, json_argument, write
 
 from txnpipe.local.event_sources.events import RecordRenderer, event_of
 from txnpipe.local.event_sources.part import EventSourcesPart
@@ -153,8 +155,8 @@ class Bench:
         return self.mappings.counters()[0].records
 
 
-def run(home: Path) -> bool:
-    """Measures and prints; whether every goal is met."""
+def run(home: Path) -> Report:
+    """Measures and prints."""
     bench = Bench(home)
     try:
         bench.kinesis_call("CreateStream", StreamName="s", ShardCount=1)
@@ -183,7 +185,17 @@ def run(home: Path) -> bool:
     print(f"  of the bare rate                  {rate / bare:>10.2f}             (goal {LEAST_RATIO})")
     print(f"one record, put to function, p50    {p50:>10.1f} ms")
     print(f"                             p99    {p99:>10.1f} ms          (goal {MOST_LATENCY_MS:.0f})")
-    return rate >= LEAST_RATE and rate / bare >= LEAST_RATIO and p99 <= MOST_LATENCY_MS
+    return Report(
+        "event_sources",
+        "Records from one shard of the local cloud's Kinesis through an event source mapping into a function",
+        (
+            Row(f"batches of {BATCH:,}", rate, "records/s", "bare invocations", rate / bare,
+                f"at least {LEAST_RATIO:g}, and {LEAST_RATE:,.0f} records/s",
+                rate >= LEAST_RATE and rate / bare >= LEAST_RATIO),
+            Row("one record, put to function, p99", p99, "ms", goal=f"at most {MOST_LATENCY_MS:g}",
+                met=p99 <= MOST_LATENCY_MS),
+        ),
+    )  # fmt: skip
 
 
 def bare_rate(bench: Bench) -> float:
@@ -222,11 +234,14 @@ def latency_ms(bench: Bench) -> float:
 
 def main() -> int:
     """Runs in a temporary directory."""
+    given = json_argument(__doc__)
     home = Path(tempfile.mkdtemp(prefix="txnpipe-benchmark-"))
     try:
-        return 0 if run(home) else 1
+        report = run(home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+    write(report, given)
+    return 0 if report.met else 1
 
 
 if __name__ == "__main__":

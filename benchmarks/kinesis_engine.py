@@ -1,6 +1,6 @@
 """Compares the local cloud's Kinesis engine with moto's Kinesis, in the same run and with the same client.
 
-    python benchmarks/kinesis_engine.py
+    python benchmarks/kinesis_engine.py [--json FILE]
 
 Both run behind waitress in a process of their own: moto as its server runs it, the engine behind the local
 cloud's API server, guard included. One boto3 client puts 500 records of about 230 bytes a call into one shard
@@ -26,6 +26,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from report import Report, Row, json_argument, write
 
 KEY = "benchmarkkey"
 CALL = 500
@@ -191,8 +193,8 @@ def serve(kind: str, directory: Path, port: int) -> None:
     waiting()
 
 
-def compare(home: Path) -> bool:
-    """Runs everything and prints it. False where a goal is missed."""
+def compare(home: Path) -> Report:
+    """Runs everything and prints it."""
     fifths = []
     with running("moto", home / "moto") as other, running("engine", home / "engine") as own:
         moto, engine = fill([other.client(), own.client()], "compared", COMPARED_RECORDS)
@@ -214,19 +216,35 @@ def compare(home: Path) -> bool:
     print("Killed (SIGKILL) while four clients write, then started again")
     print(f"  acknowledged       {acknowledged:10,}")
     print(f"  of these missing   {lost:10,}   goal: 0")
-    return ratio >= LEAST_RATIO and last / first >= LEAST_LAST_FIFTH and lost == 0 and acknowledged > 0
+    kept = last / first
+    return Report(
+        "kinesis_engine",
+        "PutRecords into one shard of the local cloud's Kinesis, which keeps records on disk, and of moto, that"
+        " keeps them in memory; then SIGKILL while four clients write",
+        (
+            Row("one new shard", rate(engine), "records/s", "moto", ratio, f"at least {LEAST_RATIO:g}",
+                ratio >= LEAST_RATIO),
+            Row(f"last fifth of {FILL_RECORDS:,} records", last, "records/s", "its first fifth", kept,
+                f"at least {LEAST_LAST_FIFTH:g}", kept >= LEAST_LAST_FIFTH),
+            Row(f"missing after a kill, of {acknowledged:,} acknowledged", lost, "records", goal="0",
+                met=lost == 0 and acknowledged > 0),
+        ),
+    )  # fmt: skip
 
 
 def main() -> int:
     """The comparison, or with arguments a server for it."""
-    if len(sys.argv) > 1:
+    if sys.argv[1:] and sys.argv[1] != "--json":
         serve(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
         return 0
+    given = json_argument(__doc__)
     home = Path(tempfile.mkdtemp(prefix="txnpipe-benchmark-"))
     try:
-        return 0 if compare(home) else 1
+        report = compare(home)
     finally:
         shutil.rmtree(home)
+    write(report, given)
+    return 0 if report.met else 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -33,6 +34,14 @@ class Report:
     def met(self) -> bool:
         """Whether no goal was missed."""
         return all(row.met is not False for row in self.rows)
+
+
+def json_argument(description: str | None) -> Path | None:
+    """The value of --json, the only argument that most benchmarks take."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    given: Path | None = parser.parse_args().json
+    return given
 
 
 def write(report: Report, path: Path | None) -> None:
