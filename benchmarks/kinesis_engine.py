@@ -219,8 +219,8 @@ def compare(home: Path) -> Report:
     kept = last / first
     return Report(
         "kinesis_engine",
-        "PutRecords into one shard of the local cloud's Kinesis, which keeps records on disk, and of moto, that"
-        " keeps them in memory; then SIGKILL while four clients write",
+        "PutRecords into one shard of the local cloud's Kinesis, which keeps records on disk, and into one of"
+        " moto's, which keeps them in memory; then SIGKILL while four clients write",
         (
             Row("one new shard", rate(engine), "records/s", "moto", ratio, f"at least {LEAST_RATIO:g}",
                 ratio >= LEAST_RATIO),
