@@ -34,6 +34,8 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("sql", LOOK),
     ("alerts", LOOK),
     ("rejects", LOOK),
+    ("dead-letters", LOOK),
+    ("runs", LOOK),
     ("cost", LOOK),
     ("config", LOOK),
     ("export", LOOK),
@@ -43,10 +45,10 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("local", MACHINE),
     ("version", MACHINE),
 )
-"""Command and help panel. The module of the same name in txnpipe.cli holds a function of that name, or a
-Typer app called `app` where the command has subcommands."""
+"""Command and help panel. The module of the same name in txnpipe.cli, with _ for -, holds a function of that
+name, or a Typer app called `app` where the command has subcommands."""
 
-GROUPS = ("config", "export", "local")
+GROUPS = ("config", "dead-letters", "export", "local")
 """Commands that only hold subcommands."""
 
 
@@ -65,7 +67,7 @@ def build() -> typer.Typer:
 
     root.__doc__ = HELP
     for name, panel in COMMANDS:
-        module = importlib.import_module(f"txnpipe.cli.{name}")
+        module = importlib.import_module(f"txnpipe.cli.{name.replace('-', '_')}")
         group: typer.Typer | None = getattr(module, "app", None)
         if group is not None:
             app.add_typer(group, name=name, rich_help_panel=panel)

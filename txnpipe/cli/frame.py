@@ -17,7 +17,7 @@ import typer
 
 from txnpipe.cli.environment import Environment
 from txnpipe.cli.output import Output
-from txnpipe.errors import ExitCode
+from txnpipe.errors import ExitCode, usage_error
 
 if TYPE_CHECKING:
     from txnpipe.aws import Target
@@ -137,6 +137,9 @@ def command(
 
         @functools.wraps(function)
         def wrapper(*, typer_context: typer.Context, **arguments: Any) -> ExitCode | None:
+            if typer_context.invoked_subcommand is not None:
+                _refuse_early_flags(typer_context)
+                return None
             invocation = _invocation(typer_context, {name: arguments.pop(name) for name in _COMMON})
             for name, key in own_overrides.items():
                 if arguments[name] is not None:
@@ -156,6 +159,17 @@ def command(
         return wrapper
 
     return decorate
+
+
+def _refuse_early_flags(context: typer.Context) -> None:
+    """A flag before the subcommand would be ignored: a group that is a command, too, has flags of its own."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise usage_error(
+                f"A flag of {context.command_path} stands before {context.invoked_subcommand}.",
+                f"Put flags behind it: {context.command_path} {context.invoked_subcommand} --help.",
+            )
 
 
 def _invocation(context: typer.Context, common: dict[str, Any]) -> Invocation:

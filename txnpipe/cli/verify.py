@@ -170,7 +170,9 @@ def _report(run: Invocation, proof: Proof, place: Path | None) -> ExitCode:
         out.say(f"[red]difference[/red]: {difference}")
     if place is not None:
         out.say(f"Report: {escape(str(place))}")
-    if suspect := _suspect(proof):
+    if proof.dead_letters.own:
+        out.say("Next, once the cause is mended: txnpipe dead-letters redrive --all")
+    elif suspect := _suspect(proof):
         out.say(f"Next: txnpipe verify --id {escape(suspect)}")
     return ExitCode.OK if proof.equal else ExitCode.DIFFERENCE
 
@@ -227,6 +229,7 @@ def _named(proof: Proof) -> list[tuple[str, list[str]]]:
             ("extra alerts", rule.extra.ids),
             ("duplicate alerts", rule.duplicate.ids),
         ]
+    named.append(("failed batches", [key.rpartition("/")[2] for key in proof.dead_letters.own_keys]))
     return [(label, ids) for label, ids in named if ids]
 
 
@@ -304,6 +307,7 @@ def _document(proof: Proof) -> dict[str, Any]:
             "own": proof.dead_letters.own,
             "conditions": list(proof.dead_letters.conditions),
             "keys": list(proof.dead_letters.keys),
+            "own_keys": list(proof.dead_letters.own_keys),
         },
         "latency_ms": {
             "event_to_row": _latency(proof.row_latency),

@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime
 
+from txnpipe.operate.printable import printable
 from txnpipe.warehouse.interface import Warehouse
 
 
@@ -36,12 +37,8 @@ class Reject:
 
     @property
     def text(self) -> str:
-        """What is kept of the payload, safe for a terminal: strangers' bytes must not control it.
-
-        Line ends and tabs stay; whatever else does not print, and no UTF-8, is a backslash sequence.
-        """
-        text = self.payload.decode(errors="backslashreplace")
-        return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+        """What is kept of the payload, safe for a terminal."""
+        return printable(self.payload)
 
 
 _COLUMNS = (

@@ -142,7 +142,7 @@ def _stored_hops(
     letters = [
         letter
         for letter in list_dead_letters(sources.target.client("s3"), sources.store.bucket, since)
-        if any(transaction_id.encode() in record for record in letter.records)
+        if letter.mentions(transaction_id.encode())
     ]
     for letter in letters:
         yield Hop("on-failure bucket", False, f"{letter.condition} {letter.error}: {letter.key}".strip())

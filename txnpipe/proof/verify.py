@@ -35,6 +35,8 @@ _CLOCK_TOLERANCE = timedelta(minutes=5)
 _OWN_EVENT_BYTES = 4096
 """No event that `send` writes is larger: all its fields are bounded."""
 _REJECTS_LOOKED_AT = 5000
+_KEYS_KEPT = 20
+"""Of failed batches so many are named; all are counted."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ class RejectProof:
 @dataclass(frozen=True)
 class DeadLetterProof:
     """Failed batches since the run began: how many, with how many records, and why; own: that hold records of
-    this run."""
+    this run. keys, own_keys: of the first of each."""
 
     batches: int
     records: int
     own: int
     conditions: tuple[str, ...]
     keys: tuple[str, ...]
+    own_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -340,16 +343,23 @@ def _stored_already(warehouse: Warehouse, rejects: Sequence[Reject]) -> int:
 def _dead_letters(sources: Sources, manifest: Manifest) -> DeadLetterProof:
     s3: Any = sources.target.client("s3")
     run = manifest.run_id.encode()
-    letters = list(
-        list_dead_letters(s3, sources.store.bucket, manifest.created_at.astimezone(UTC) - _CLOCK_TOLERANCE)
-    )
-    return DeadLetterProof(
-        batches=len(letters),
-        records=sum(letter.batch_size for letter in letters),
-        own=sum(any(run in record for record in letter.records) for letter in letters),
-        conditions=tuple(sorted({letter.condition or "unknown" for letter in letters})),
-        keys=tuple(letter.key for letter in letters[:20]),
-    )
+    since = manifest.created_at.astimezone(UTC) - _CLOCK_TOLERANCE
+    batches, records, own = 0, 0, 0
+    conditions: set[str] = set()
+    keys: list[str] = []
+    own_keys: list[str] = []
+    # One at a time: a batch takes megabytes.
+    for letter in list_dead_letters(s3, sources.store.bucket, since):
+        batches += 1
+        records += letter.batch_size
+        conditions.add(letter.condition or "unknown")
+        if len(keys) < _KEYS_KEPT:
+            keys.append(letter.key)
+        if letter.mentions(run):
+            own += 1
+            if len(own_keys) < _KEYS_KEPT:
+                own_keys.append(letter.key)
+    return DeadLetterProof(batches, records, own, tuple(sorted(conditions)), tuple(keys), tuple(own_keys))
 
 
 def _judged(proof: Proof) -> Proof:

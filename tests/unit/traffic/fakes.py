@@ -129,7 +129,7 @@ class _Exceptions:
 
 
 class FakeS3:
-    """put_object, get_object and list_objects_v2 of one bucket."""
+    """put_object, get_object, delete_object and list_objects_v2 of one bucket."""
 
     exceptions = _Exceptions
 
@@ -152,6 +152,14 @@ class FakeS3:
             "ResponseMetadata": {"HTTPHeaders": {"date": date}},
         }
 
+    def delete_object(self, **request: Any) -> dict[str, Any]:
+        self.objects.pop(request["Key"], None)
+        return {}
+
+    def _entry(self, key: str) -> dict[str, Any]:
+        data, written_at = self.objects[key]
+        return {"Key": key, "LastModified": written_at, "Size": len(data)}
+
     def get_paginator(self, name: str) -> FakeS3:
         assert name == "list_objects_v2"
         return self
@@ -160,7 +168,7 @@ class FakeS3:
         prefix, delimiter = request["Prefix"], request.get("Delimiter")
         keys = sorted(key for key in self.objects if key.startswith(prefix))
         if delimiter is None:
-            return [{"Contents": [{"Key": key, "LastModified": self.objects[key][1]} for key in keys]}]
+            return [{"Contents": [self._entry(key) for key in keys]}]
         folders = {prefix + key[len(prefix) :].split(delimiter)[0] + delimiter for key in keys}
         return [{"CommonPrefixes": [{"Prefix": folder} for folder in sorted(folders)]}]
 
