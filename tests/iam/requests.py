@@ -124,7 +124,7 @@ def _kms(call: Request) -> Iterable[Check]:
 
 
 def _lambda(call: Request) -> Iterable[Check]:
-    action = f"lambda:{call.operation}"
+    action = "lambda:InvokeFunction" if call.operation == "Invoke" else f"lambda:{call.operation}"
     asked = _tags(call.get("Tags"))
     if call.operation in {"GetAccountSettings", "ListEventSourceMappings"}:
         yield Check(action, "*")

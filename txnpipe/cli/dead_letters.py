@@ -11,11 +11,13 @@ from txnpipe.cli.frame import Invocation, command
 from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 
 if TYPE_CHECKING:
-    from txnpipe.operate.dead_letters import DeadLetter, Entry
+    from txnpipe.operate.dead_letters import DeadLetter
     from txnpipe.operate.redrive import Outcome
 
 SHOWN_DIGITS = 12
 """Of a sequence number of 56 digits; --json and show have them all."""
+
+NONE = "There are no failed batches."
 
 app = typer.Typer(help="Look at batches that Lambda gave up on; send them again, or throw them away.")
 
@@ -28,23 +30,36 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @app.command("list")
 @command()
-def list_(run: Invocation) -> None:
-    """List the failed batches, oldest first within a shard. Exit code 3: there are none.
+def list_(
+    run: Invocation,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many; each is read.")] = 100,
+) -> None:
+    """List the failed batches, the newest first.
 
     txnpipe dead-letters list
 
-    txnpipe dead-letters list --json
+    txnpipe dead-letters list --limit 1000 --json
     """
     from txnpipe.operate.dead_letters import choose_entries, open_dead_letter
 
+    if not 1 <= limit <= 10_000:
+        raise usage_error(f"--limit is {limit}; it must be 1 to 10,000.", "Pass such a number to --limit.")
     s3, bucket = _bucket(run)
+    entries = choose_entries(s3, bucket, ())
+    entries.sort(key=lambda entry: entry.written_at, reverse=True)
     found = []
-    for entry in choose_entries(s3, bucket, ()):
-        letter = open_dead_letter(s3, bucket, entry)
-        if letter is not None:
-            found.append((_document(letter), _row(letter)))
-    run.out.result("dead-letters", {"dead_letters": [document for document, _ in found]})
-    columns = (
+    with run.out.status("Reading failed batches …"):
+        for entry in entries[:limit]:
+            letter = open_dead_letter(s3, bucket, entry)
+            if letter is not None:
+                found.append((_document(letter), _row(letter)))
+    run.out.result(
+        "dead-letters", {"total": len(entries), "dead_letters": [document for document, _ in found]}
+    )
+    if not entries:
+        run.out.say(NONE)
+        return
+    columns = [
         "object",
         "written",
         "stream",
@@ -54,8 +69,10 @@ def list_(run: Invocation) -> None:
         "records",
         "condition",
         "bytes",
-    )
+    ]
     run.out.table(None, columns, [row for _, row in found], right="records bytes", whole=("object",))
+    if len(entries) > limit:
+        run.out.say(f"The newest {limit:,} of {len(entries):,}; --limit shows more.")
     run.out.say("Next, once the cause is mended: txnpipe dead-letters redrive --all")
 
 
@@ -94,7 +111,7 @@ def show(
     for each in letter.records:
         run.out.raw(printable(each.data))
     if not letter.records:
-        run.out.say("The object holds no payload; redrive reads the records from the stream.")
+        run.out.say("The object holds no records; redrive cannot hand it over.")
 
 
 @app.command()
@@ -104,9 +121,8 @@ def redrive(
     key: Keys = None,
     everything: All = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")] = False,
-    yes: Yes = False,
 ) -> ExitCode:
-    """Send failed batches again, to the stream they came from, with the same partition keys.
+    """Hand failed batches to the function that failed, once the cause is mended.
 
     txnpipe dead-letters redrive --all --dry-run
 
@@ -114,69 +130,64 @@ def redrive(
 
     txnpipe dead-letters redrive 2026-11-24T05.31.12-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0
 
-    An object is deleted once all its records were acknowledged. Rows and alerts that are stored already stay
-    as they are, but every reader of the stream sees the records again: the rules look at transactions anew,
-    and what goes to the alert stream is published to subscribers again, who know a repeat by its alert_id.
-    So this asks before it sends alerts. Exit code 0: everything was sent; 1: something was not, and is named.
+    The function gets the same event as before. The stream does not: the rules have had these transactions, so
+    none is counted twice or out of order, and rows keep their place in the shard and their time of arrival.
+    What is stored stays as it is. The notifier publishes all alerts of its batch; who got one before knows it
+    by its alert_id.
+
+    An object is deleted once the function has taken its batch; after a stop the same command goes on. Exit
+    code 0: every batch was taken; 1: one was not, and is named.
     """
-    from txnpipe.operate.dead_letters import choose_entries, open_dead_letter
+    from txnpipe.operate.dead_letters import choose_entries
     from txnpipe.operate.redrive import LEFT
     from txnpipe.operate.redrive import redrive as send_again
-    from txnpipe.traffic.stream import KinesisStream
 
     _one_of(key, everything)
     s3, bucket = _bucket(run)
-    entries = choose_entries(s3, bucket, key or ())
-    if not dry_run and not yes:
-        letters = (open_dead_letter(s3, bucket, entry) for entry in entries)
-        alerts = sum(letter.stream == run.names.alert_stream for letter in letters if letter is not None)
-        if alerts:
-            run.out.confirm(
-                f"{alerts:,} of {len(entries):,} batches hold alerts, which are published again. Go on?"
-            )
     outcomes = []
     for outcome in send_again(
-        entries,
-        s3=s3,
+        choose_entries(s3, bucket, key or ()),
+        target=run.target,
         bucket=bucket,
-        kinesis=run.target.client("kinesis", retries={"mode": "standard", "total_max_attempts": 1}),
-        streams={
-            name: KinesisStream(run.target, name) for name in (run.names.stream, run.names.alert_stream)
-        },
+        functions=(run.names.loader, run.names.notifier),
+        timeout_s=max(run.settings.loader.timeout_seconds, run.settings.notifier.timeout_seconds),
         dry_run=dry_run,
     ):
         outcomes.append(outcome)
         _tell(run, outcome)
-    sent = sum(outcome.records for outcome in outcomes)
-    left = [outcome for outcome in outcomes if outcome.state == LEFT]
+    left = sum(outcome.state == LEFT for outcome in outcomes)
+    records = sum(outcome.records for outcome in outcomes)
     run.out.result(
         "dead-letters-redrive",
         {
             "dry_run": dry_run,
-            "records": sent,
-            "left": len(left),
+            "records": records,
+            "left": left,
             "batches": [
                 {
                     "key": outcome.entry.key,
                     "state": outcome.state,
-                    "stream": outcome.stream,
+                    "function": outcome.function,
                     "records": outcome.records,
-                    "source": outcome.source,
                     "reason": outcome.reason,
                 }
                 for outcome in outcomes
             ],
         },
     )
-    if not dry_run:
-        run.out.say(f"{sent:,} records were sent again. Next: txnpipe verify")
+    if not outcomes:
+        run.out.say(NONE)
+    elif not dry_run:
+        run.out.say(f"{records:,} records were taken; batches left: {left:,}. Next: txnpipe verify")
     return ExitCode.DIFFERENCE if left else ExitCode.OK
 
 
 @app.command()
 @command()
 def discard(run: Invocation, key: Keys = None, everything: All = False, yes: Yes = False) -> None:
-    """Delete failed batches without sending them. Their records are lost once the stream forgets them.
+    """Delete failed batches without sending them: nothing brings their records back.
+
+    txnpipe verify names what is missing then.
 
     txnpipe dead-letters discard --all
 
@@ -186,14 +197,14 @@ def discard(run: Invocation, key: Keys = None, everything: All = False, yes: Yes
 
     _one_of(key, everything)
     s3, bucket = _bucket(run)
-    entries: list[Entry] = choose_entries(s3, bucket, key or ())
-    if not yes:
+    entries = choose_entries(s3, bucket, key or ())
+    if not yes and entries:
         batches = "1 failed batch" if len(entries) == 1 else f"{len(entries):,} failed batches"
         run.out.confirm(f"Delete {batches} for good?")
     for entry in entries:
         delete_dead_letter(s3, bucket, entry.key)
     run.out.result("dead-letters-discard", {"deleted": [entry.key for entry in entries]})
-    run.out.say(f"Deleted {len(entries):,}.")
+    run.out.say(f"Deleted {len(entries):,}." if entries else NONE)
 
 
 def _one_of(keys: list[str] | None, everything: bool) -> None:
@@ -215,7 +226,7 @@ def _bucket(run: Invocation) -> tuple[Any, str]:
 def _tell(run: Invocation, outcome: Outcome) -> None:
     text = f"{outcome.state}  {_harmless(outcome.entry.name)}"
     if outcome.records:
-        text += f"  {outcome.records:,} records, by their {outcome.source}, to {outcome.stream}"
+        text += f"  {outcome.records:,} records to {outcome.function}"
     if outcome.reason:
         run.out.warn(f"{text}: {_harmless(outcome.reason)}")
     else:

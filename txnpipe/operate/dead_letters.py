@@ -1,9 +1,10 @@
 """Batches that Lambda gave up on, in the pipeline's on-failure bucket.
 
 Lambda writes one object per batch, aws/lambda/MAPPING/SHARD/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-RANDOM: a JSON
-document that says where the batch lies in the stream and why it failed; for S3 it carries the whole event in
-`payload`, as text ("Retain discarded batch records for a Kinesis Data Streams event source", AWS
-documentation).
+document with requestContext (function, condition), responseContext (functionError), version, timestamp and
+KinesisBatchInfo (where the batch lies in the stream); for S3 also the function's whole event in `payload`, as
+escaped text ("Retain discarded batch records for a Kinesis Data Streams event source in Lambda", developer
+guide, kinesis-on-failure-destination). What a document lacks is read as "" or 0.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -52,8 +53,8 @@ class Entry:
 class DeadLetter:
     """One failed batch. condition: Lambda's word for the cause (RetryAttemptsExhausted, ...).
 
-    batch_size: records that Lambda says it had. records: those whose payload the object holds. size: of the
-    object, in bytes.
+    batch_size: records that Lambda says it had. records: those whose payload the object holds. function: its
+    name. size: of the object, in bytes. event: what the function got, as text; "" where it is not there.
     """
 
     key: str
@@ -68,6 +69,7 @@ class DeadLetter:
     records: tuple[FailedRecord, ...]
     function: str = ""
     size: int = 0
+    event: str = field(default="", repr=False)
 
     @property
     def name(self) -> str:
@@ -76,10 +78,8 @@ class DeadLetter:
 
     @property
     def complete(self) -> bool:
-        """Whether the object holds every record of the batch, with its partition key."""
-        return len(self.records) >= max(self.batch_size, 1) and all(
-            each.partition_key for each in self.records
-        )
+        """Whether the object holds every record of the batch."""
+        return len(self.records) >= max(self.batch_size, 1)
 
     def mentions(self, text: bytes) -> bool:
         """Whether the payload of a record has these bytes in it."""
@@ -111,14 +111,9 @@ def choose_entries(s3: Any, bucket: str, keys: Sequence[str]) -> list[Entry]:
     """The objects that `keys` name, each by its whole key or by its last part, oldest first within a shard;
     all of them where `keys` is empty.
 
-    Raises TxnpipeError: NOT_FOUND where there are none, or none of that name; USAGE where a name fits more
-    than one.
+    Raises TxnpipeError: NOT_FOUND where there is none of a name; USAGE where a name fits more than one.
     """
     entries = list(list_entries(s3, bucket))
-    if not entries:
-        raise TxnpipeError(
-            "There are no failed batches.", "Nothing to do: Lambda gave up on no batch.", ExitCode.NOT_FOUND
-        )
     if not keys:
         return entries
     wanted: set[str] = set()
@@ -166,6 +161,8 @@ def read_dead_letter(key: str, written_at: datetime, body: bytes, *, size: int |
     response = _mapping(document.get("responseContext"))
     request = _mapping(document.get("requestContext"))
     batch_size = batch.get("batchSize")
+    payload = document.get("payload")
+    event = payload if isinstance(payload, str) else ""
     return DeadLetter(
         key=key,
         written_at=written_at,
@@ -176,9 +173,10 @@ def read_dead_letter(key: str, written_at: datetime, body: bytes, *, size: int |
         batch_size=batch_size if isinstance(batch_size, int) else 0,
         condition=str(request.get("condition", "")),
         error=str(response.get("functionError") or ""),
-        records=_records(document.get("payload")),
+        records=_records(event),
         function=_function(str(request.get("functionArn", ""))),
         size=len(body) if size is None else size,
+        event=event,
     )
 
 
@@ -200,8 +198,8 @@ def _function(arn: str) -> str:
     return parts[6] if len(parts) > 6 else ""
 
 
-def _records(payload: Any) -> tuple[FailedRecord, ...]:
-    records = _mapping(_parsed(payload) if isinstance(payload, str) else payload).get("Records")
+def _records(event: str) -> tuple[FailedRecord, ...]:
+    records = _mapping(_parsed(event)).get("Records")
     found = []
     for record in records if isinstance(records, list) else ():
         try:

@@ -1,16 +1,14 @@
-"""`txnpipe dead-letters`: what it shows, asks and answers. Stream and bucket are doubles."""
+"""`txnpipe dead-letters`: what it shows, asks and answers. Functions and bucket are doubles."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from tests.unit.cli.places import Place
-from tests.unit.operate.letters import STREAM, letter_of
-from tests.unit.traffic.fakes import FakeStream, spans
+from tests.unit.operate.letters import LOADER, NOTIFIER, STREAM, Functions, letter_of
 from txnpipe.errors import ExitCode
 
 ONE = "aws/lambda/m/shardId-0/2026/11/24/2026-11-24T05.31.12-one"
@@ -19,30 +17,43 @@ RECORDS = [("a", "49" * 28, b'{"transaction_id":"t1"}'), ("b", "50" * 28, b"\x1b
 
 
 @pytest.fixture
-def stream() -> FakeStream:
-    return FakeStream(spans(1))
+def functions() -> Functions:
+    return Functions()
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: FakeStream) -> Place:
-    monkeypatch.setattr("txnpipe.traffic.stream.KinesisStream", lambda target, name: stream)
-    made = Place(tmp_path, monkeypatch, kinesis=SimpleNamespace())
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, functions: Functions) -> Place:
+    made = Place(tmp_path, monkeypatch, **{"lambda": functions})
     made.s3.put_object(Bucket="b", Key=ONE, Body=letter_of(RECORDS))
     return made
 
 
 def add_alerts(place: Place) -> None:
-    place.s3.put_object(Bucket="b", Key=TWO, Body=letter_of(RECORDS, stream="TransactionAlerts"))
+    place.s3.put_object(Bucket="b", Key=TWO, Body=letter_of(RECORDS, function=NOTIFIER))
 
 
-@pytest.mark.parametrize(
-    "command", ["list", "show x", "redrive --all", "redrive --all --dry-run", "discard --all --yes"]
-)
-def test_without_failed_batches_nothing_is_found(place: Place, command: str) -> None:
+@pytest.mark.parametrize("command", ["list", "redrive --all", "redrive --all --dry-run", "discard --all"])
+def test_that_there_are_none_is_good_news(place: Place, command: str) -> None:
     place.s3.objects.clear()
     code, out, err = place.run("dead-letters", *command.split())
-    assert (code, out) == (ExitCode.NOT_FOUND, "")
+    assert (code, out) == (0, "")
     assert "There are no failed batches." in err
+
+
+def test_one_that_is_not_there_is_not_found(place: Place) -> None:
+    for command in ("show", "redrive", "discard"):
+        code, out, err = place.run("dead-letters", command, "x")
+        assert (code, out) == (ExitCode.NOT_FOUND, "")
+        assert "There is no failed batch x." in err
+
+
+def test_of_many_the_newest_are_read(place: Place) -> None:
+    add_alerts(place)
+    document = place.json("dead-letters", "list", "--limit", "1")
+    assert document["total"] == 2
+    assert [each["key"] for each in document["dead_letters"]] == [TWO]
+    assert "The newest 1 of 2; --limit shows more." in place.run("dead-letters", "list", "-n", "1")[2]
+    assert place.run("dead-letters", "list", "-n", "0")[0] == ExitCode.USAGE
 
 
 def test_a_list_has_what_is_known_of_each(place: Place) -> None:
@@ -89,31 +100,28 @@ def test_which_ones_must_be_said_and_only_one_way(place: Place) -> None:
     assert ONE in place.s3.objects
 
 
-def test_transactions_are_sent_again_without_asking(place: Place, stream: FakeStream) -> None:
-    document = place.json("dead-letters", "redrive", "--all")
-    assert (document["records"], document["left"]) == (2, 0)
-    assert len(stream.indexes()) == 2
-    assert place.s3.objects == {}
-
-
-def test_alerts_are_sent_again_only_when_somebody_agrees(place: Place, stream: FakeStream) -> None:
+def test_failed_batches_go_to_their_functions(place: Place, functions: Functions) -> None:
     add_alerts(place)
-    assert place.run("dead-letters", "redrive", "--all")[0] == ExitCode.REFUSED
-    code, _, err = place.run("dead-letters", "redrive", "--all", typed="n\n")
-    assert code == ExitCode.REFUSED
-    assert "1 of 2 batches hold alerts, which are published again" in err
-    assert (stream.indexes(), set(place.s3.objects)) == ([], {ONE, TWO})
-    assert place.run("dead-letters", "redrive", "--all", "--dry-run")[0] == 0
-    assert place.run("dead-letters", "redrive", "--all", typed="y\n")[0] == 0
+    document = place.json("dead-letters", "redrive", "--all")
+    assert (document["records"], document["left"]) == (4, 0)
+    assert [name for name, _ in functions.calls] == [LOADER, NOTIFIER]
     assert place.s3.objects == {}
 
 
-def test_what_cannot_be_sent_is_a_difference_and_named(place: Place) -> None:
-    place.s3.put_object(Bucket="b", Key=TWO, Body=letter_of(RECORDS, stream="Other"))
+def test_a_dry_run_hands_nothing_over(place: Place, functions: Functions) -> None:
+    code, out, _ = place.run("dead-letters", "redrive", "--all", "--dry-run")
+    assert (code, out) == (0, "would send  2026-11-24T05.31.12-one  2 records to TransactionLoader\n")
+    assert (functions.calls, set(place.s3.objects)) == ([], {ONE})
+
+
+def test_what_was_not_taken_is_a_difference_and_named(place: Place, functions: Functions) -> None:
+    add_alerts(place)
+    functions.failing = {NOTIFIER}
     code, out, err = place.run("dead-letters", "redrive", "--all")
     assert code == ExitCode.DIFFERENCE
-    assert out.startswith("sent  2026-11-24T05.31.12-one")
-    assert "2026-11-24T05.31.13-two: it came from Other" in err
+    assert out == "sent  2026-11-24T05.31.12-one  2 records to TransactionLoader\n"
+    assert "2026-11-24T05.31.13-two: TransactionNotifier failed: OperationalError" in err
+    assert "2 records were taken; batches left: 1." in err
     assert list(place.s3.objects) == [TWO]
 
 

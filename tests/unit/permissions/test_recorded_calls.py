@@ -13,14 +13,16 @@ from tests.unit.deploy.places import ACCOUNT, REGION
 from tests.unit.deploy.remote import Remote, make_zip, settings_of, tear_down
 from tests.unit.deploy.variants import VARIANTS
 from tests.unit.deploy.wire import Call, Forward, received
+from tests.unit.operate.letters import letter_of
 from tests.unit.permissions.enforced import Judge, enforced
 from txnpipe.deploy.inspection import inspect
 from txnpipe.deploy.teardown import take_inventory
 from txnpipe.errors import TxnpipeError
 from txnpipe.local.service import Response
 from txnpipe.names import Names
-from txnpipe.operate.dead_letters import list_dead_letters
+from txnpipe.operate.dead_letters import choose_entries, list_dead_letters
 from txnpipe.operate.permissions import operator_actions, policy_documents
+from txnpipe.operate.redrive import redrive
 from txnpipe.proof.in_stream import StreamSearch
 from txnpipe.resources import policies
 from txnpipe.scaling import reshard
@@ -101,7 +103,22 @@ def operate(remote: Remote) -> None:
     stream.put([(0, "key", b"payload")])
     reshard.plan(kinesis, NAMES.stream, 2)
     reshard.walk(kinesis, NAMES.stream, 2, sleep=lambda _: None)
+    redrive_a_failed_batch(remote)
     read(remote)
+
+
+def redrive_a_failed_batch(remote: Remote) -> None:
+    """The function does not run: the account answers for it."""
+    RunStore(remote.target, NAMES.bucket).put("aws/lambda/m/s/x", letter_of([("key", "1", b"payload")]))
+    s3 = remote.target.client("s3")
+    outcomes = redrive(
+        choose_entries(s3, NAMES.bucket, ()),
+        target=remote.target,
+        bucket=NAMES.bucket,
+        functions=(NAMES.loader,),
+        timeout_s=60,
+    )
+    assert [each.state for each in outcomes] == ["sent"]
 
 
 def read(remote: Remote) -> None:
@@ -125,6 +142,13 @@ _STATEMENT: dict[str, dict[str, Any]] = {
 }
 
 
+def _answer_invocation(call: Call, forward: Forward) -> Any:
+    """A function that takes every batch."""
+    if (call.service, call.operation) != ("lambda", "Invoke"):
+        return forward()
+    return received(None, Response(200, b'{"batchItemFailures": []}', "application/json", {}))
+
+
 def _answer_statement(call: Call, forward: Forward) -> Any:
     """A Data API whose statements are done at once."""
     if call.service != "redshift-data":
@@ -136,7 +160,7 @@ def _answer_statement(call: Call, forward: Forward) -> Any:
 @pytest.fixture
 def account(remote: Remote) -> Remote:
     """An account with what belongs to no pipeline."""
-    remote.wire.layers.append(_answer_statement)
+    remote.wire.layers += [_answer_statement, _answer_invocation]
     remote.target.client("sqs").create_queue(QueueName="alerts")
     return remote
 

@@ -107,6 +107,7 @@ _LAMBDA: Mapping[str, Operation] = {
     "lambda.PutFunctionConcurrency": _changes(_may(at.FUNCTIONS, "lambda:PutFunctionConcurrency")),
     "lambda.DeleteFunction": _changes(_may(at.FUNCTIONS, "lambda:DeleteFunction")),
     "lambda.GetFunction": _reads(_may(at.FUNCTIONS, "lambda:GetFunction")),
+    "lambda.Invoke": _changes(_may(at.FUNCTIONS, "lambda:InvokeFunction")),
     "lambda.ListEventSourceMappings": _reads(_may(at.UNSCOPED, "lambda:ListEventSourceMappings")),
     "lambda.ListTags": _reads(_may(at.MAPPING_TAGS, "lambda:ListTags")),
     "lambda.UpdateEventSourceMapping": _changes(_may(at.MAPPINGS, "lambda:UpdateEventSourceMapping")),
