@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,35 +30,42 @@ def runs(
     txnpipe runs --limit 100 --json
 
     txnpipe runs show 20261124T053112-4f9a1c
+
+    A run is sending, unfinished (it was stopped or killed), finished (every record acknowledged) or
+    unreadable. The rate is over the whole time since it began, pauses included.
     """
-    from txnpipe.traffic.history import newest_runs
+    from txnpipe.traffic.history import UNFINISHED, newest_runs
     from txnpipe.traffic.runs import RunStore
 
     if not 1 <= limit <= 10_000:
         raise usage_error(f"--limit is {limit}; it must be 1 to 10,000.", "Pass such a number to --limit.")
-    found = newest_runs(RunStore(run.target, run.names.bucket), limit)
-    run.out.result("runs", {"runs": [_document(each) for each in found]})
+    with run.out.status("Reading runs …"):
+        found = newest_runs(RunStore(run.target, run.names.bucket), limit)
+    run.out.result("runs", {"runs": [_summary(each) for each in found]})
     if not found:
         run.out.say("Nothing was sent yet. Next: txnpipe send --count 1000")
         return
+    now = datetime.now(UTC)
     run.out.table(
         None,
-        ("run", "started", "events", "acknowledged", "state", "origin", "options"),
+        ("run", "state", "source", "records", "acknowledged", "age", "records/s"),
         [
             (
                 each.run_id,
-                "" if each.started_at is None else f"{each.started_at:%Y-%m-%d %H:%M:%S}",
-                each.events,
-                each.acknowledged,
                 each.state,
-                each.origin,
-                _options(each),
+                _named_source(each),
+                each.count,
+                each.acknowledged,
+                "" if each.started_at is None else _age((now - each.started_at).total_seconds()),
+                None if each.rate is None else round(each.rate),
             )
             for each in found
         ],
-        right="events acknowledged",
-        whole=("run",),
+        right="records acknowledged age records/s",
+        whole=("run", "state"),
     )
+    if any(each.state == UNFINISHED for each in found):
+        run.out.say("The same txnpipe send as before continues an unfinished run.")
 
 
 @app.command()
@@ -66,45 +75,71 @@ def show(run: Invocation, run_id: Annotated[str, typer.Argument(metavar="RUN", h
 
     txnpipe runs show 20261124T053112-4f9a1c
     """
+    import msgspec
+
     from txnpipe.operate.printable import printable
-    from txnpipe.traffic.history import past_run
+    from txnpipe.traffic.history import UNFINISHED, past_run
     from txnpipe.traffic.runs import RunStore
 
     store = RunStore(run.target, run.names.bucket)
-    store.manifest(run_id)
-    document = _document(past_run(store, run_id))
-    run.out.result("run", document)
-    flat = [
-        (f"{name.replace('_', ' ')}{f' {inner}' if inner else ''}", text)
-        for name, value in document.items()
-        for inner, text in (value.items() if isinstance(value, dict) else [("", value)])
-    ]
+    store.manifest(run_id)  # says what is wrong with a run that is none
+    past = past_run(store, run_id)
+    parts = {"manifest": past.manifest, "progress": past.marker, "result": past.result}
+    stored = {name: msgspec.to_builtins(part) for name, part in parts.items()}
+    run.out.result("run", _summary(past) | stored)
+    rows = [*_flat("", _summary(past)), *(row for name, part in stored.items() for row in _flat(name, part))]
     run.out.table(
         None,
         ("field", "value"),
-        [(name, printable(value.encode()) if isinstance(value, str) else value) for name, value in flat],
+        [(name, printable(str(value).encode(errors="backslashreplace"))) for name, value in rows],
     )
+    if past.state == UNFINISHED:
+        run.out.say("The same txnpipe send as before continues it.")
     run.out.say(f"Next: txnpipe verify --run {run_id}")
 
 
-def _options(past: PastRun) -> str:
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Nested fields as rows: "manifest mix late", 0.01. What is empty or None is left out."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{name} {key.replace('_', ' ')}".strip(), inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _flat(f"{name} {number}", inner)
+    elif value is not None and value != "":
+        yield name, value
+
+
+def _named_source(past: PastRun) -> str:
     from txnpipe.operate.printable import printable
 
-    text = ", ".join(f"{name} {value}" for name, value in past.options.items() if value is not None)
-    return printable(text.encode(errors="backslashreplace"))
+    if past.manifest is None:
+        return past.problem
+    if past.source == "synthetic":
+        return f"synthetic, seed {past.manifest.seed}"
+    if past.source == "file":
+        return f"file {printable((past.manifest.input_name or '').encode(errors='backslashreplace'))}"
+    return past.source
 
 
-def _document(past: PastRun) -> dict[str, Any]:
+def _age(seconds: float) -> str:
+    """In the largest unit of which there are two: 119 s, 3 min, 47 h, 12 d."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _summary(past: PastRun) -> dict[str, Any]:
+    started_at = past.started_at
     return {
         "run_id": past.run_id,
-        "started_at": None if past.started_at is None else past.started_at.isoformat(),
-        "finished_at": None if past.finished_at is None else past.finished_at.isoformat(),
         "state": past.state,
-        "origin": past.origin,
-        "events": past.events,
+        "problem": past.problem,
+        "source": past.source,
+        "count": past.count,
         "acknowledged": past.acknowledged,
-        "invalid": past.invalid,
-        "options": past.options,
-        "stream": past.stream,
-        "last_sequence_numbers": past.marks,
+        "started_at": None if started_at is None else started_at.isoformat(),
+        "seconds": None if past.seconds is None else round(past.seconds, 3),
+        "records_per_second": None if past.rate is None else round(past.rate, 1),
     }

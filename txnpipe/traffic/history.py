@@ -2,39 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+import msgspec
 
 from txnpipe.errors import TxnpipeError
-from txnpipe.traffic.runs import RunStore, at_work
+from txnpipe.names import BucketKeys
+from txnpipe.traffic.manifest import Manifest, decode_manifest
+from txnpipe.traffic.runs import Marker, RunResult, RunStore, at_work
 
 READERS = 8
 """Runs read at once; each takes up to three objects."""
+FINISHED, SENDING, UNFINISHED, UNREADABLE = "finished", "sending", "unfinished", "unreadable"
 
 
 @dataclass(frozen=True)
 class PastRun:
     """One run.
 
-    state: "finished", "sending" (a `send` is at work on it), "unfinished", or "unreadable". origin:
-    "synthetic", "file" or "standard input". events: that it consists of, None while an input has not ended.
-    options: what it was sent with. marks: the last acknowledged sequence number, by shard.
+    state: FINISHED, SENDING (a `send` is at work on it), UNFINISHED, or UNREADABLE: problem says why.
+    marker: the progress of one that is not finished, None before its first second. result: of a finished one.
     """
 
     run_id: str
     state: str
-    origin: str = ""
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    events: int | None = None
-    acknowledged: int = 0
-    invalid: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
-    stream: str = ""
-    marks: Mapping[str, str] = field(default_factory=dict)
+    manifest: Manifest | None = None
+    marker: Marker | None = None
+    result: RunResult | None = None
+    problem: str = ""
+
+    @property
+    def source(self) -> str:
+        """ "synthetic", "file" or "standard input"; "" where it is not known."""
+        if self.manifest is None:
+            return ""
+        if self.manifest.source == "generated":
+            return "synthetic"
+        return "standard input" if self.manifest.input_name == "-" else "file"
+
+    @property
+    def count(self) -> int | None:
+        """Records that it consists of; None while that is not known."""
+        if self.result is not None:
+            return self.result.count
+        return self.manifest.count if self.manifest else None
+
+    @property
+    def acknowledged(self) -> int:
+        """Records that the stream has taken, as far as is known."""
+        if self.result is not None:
+            return self.result.count
+        return self.marker.acknowledged if self.marker else 0
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its first `send` began."""
+        return self.manifest.created_at if self.manifest else None
+
+    @property
+    def seconds(self) -> float | None:
+        """From its beginning to its end, or to its last progress; with the pauses in between."""
+        if self.result is not None:
+            return (self.result.finished_at - self.result.started_at).total_seconds()
+        if self.marker is not None:
+            return (self.marker.written_at - self.marker.started_at).total_seconds()
+        return None
+
+    @property
+    def rate(self) -> float | None:
+        """Records acknowledged a second, over all of `seconds`."""
+        return self.acknowledged / self.seconds if self.seconds else None
 
 
 def newest_runs(store: RunStore, limit: int) -> list[PastRun]:
@@ -45,43 +84,25 @@ def newest_runs(store: RunStore, limit: int) -> list[PastRun]:
 
 
 def past_run(store: RunStore, run_id: str) -> PastRun:
-    """One run. One whose manifest is missing, damaged or of a newer version is "unreadable"."""
+    """One run; UNREADABLE where its manifest is missing, or what is stored of it is damaged or too new.
+
+    Raises TxnpipeError where the bucket cannot be read.
+    """
+    key = f"{BucketKeys.RUNS}{run_id}/manifest.json"
+    data = store.get(key)
+    if data is None:
+        return PastRun(run_id, UNREADABLE, problem="It has no manifest.")
     try:
-        manifest = store.manifest(run_id)
+        manifest = decode_manifest(data, f"s3://{store.bucket}/{key}")
     except TxnpipeError as error:
-        return PastRun(run_id, "unreadable", options={"problem": error.cause})
-    result = store.result(run_id)
-    stored = None if result else store.marker(run_id)
-    options: dict[str, Any]
-    if manifest.source == "generated":
-        origin, options = "synthetic", {"seed": manifest.seed, "rate": manifest.rate}
-    elif manifest.input_name == "-":
-        origin, options = "standard input", {"rate": manifest.rate}
-    else:
-        origin, options = "file", {"file": manifest.input_name, "rate": manifest.rate}
-    common: dict[str, Any] = {
-        "origin": origin,
-        "started_at": manifest.created_at,
-        "options": options,
-        "stream": manifest.stream,
-    }
-    if result is not None:
-        return PastRun(
-            run_id,
-            "finished",
-            finished_at=result.finished_at,
-            events=result.count,
-            acknowledged=result.count,
-            invalid=result.invalid,
-            marks=result.marks,
-            **common,
-        )
-    return PastRun(
-        run_id,
-        "sending" if stored and at_work(stored) else "unfinished",
-        events=manifest.count,
-        acknowledged=stored.marker.acknowledged if stored else 0,
-        invalid=stored.marker.invalid if stored else 0,
-        marks=stored.marker.marks if stored else {},
-        **common,
-    )
+        return PastRun(run_id, UNREADABLE, problem=error.cause)
+    try:
+        result = store.result(run_id)
+        if result is not None:
+            return PastRun(run_id, FINISHED, manifest, result=result)
+        stored = store.marker(run_id)
+    except msgspec.DecodeError as error:
+        return PastRun(run_id, UNREADABLE, manifest, problem=f"Its progress cannot be read: {error}.")
+    if stored is None:
+        return PastRun(run_id, UNFINISHED, manifest)
+    return PastRun(run_id, SENDING if at_work(stored) else UNFINISHED, manifest, stored.marker)
