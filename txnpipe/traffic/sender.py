@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from txnpipe.errors import ExitCode, TxnpipeError
-from txnpipe.traffic.dispatch import Call, Counters, Dispatcher, Outgoing
+from txnpipe.traffic.dispatch import Call, Dispatcher, Outgoing
+from txnpipe.traffic.latency import Histogram, Latency
 from txnpipe.traffic.manifest import Span
 from txnpipe.traffic.pacing import RatePace
-from txnpipe.traffic.stream import CallFailed, Stream
+from txnpipe.traffic.put_records import Answer
+from txnpipe.traffic.stream import MAX_WORKERS, CallFailed, Stream
 
-BACKLOG_RECORDS = 50_000
-BACKLOG_BYTES = 48 * 1024 * 1024
-"""Waiting records, in all shards: a hot shard may fall behind by this much before it holds up the others."""
 CHUNK = 250
 PATIENCE_S = 30.0
 """How long nothing at all may be acknowledged while calls fail, before the run stops."""
@@ -28,11 +27,27 @@ REPORT_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
+class ShardProgress:
+    """One shard: records acknowledged, per second since the last report, refused by its limit, and waiting.
+
+    Waiting includes those of the call that is outstanding. A shard that a reshard closed is no longer open.
+    """
+
+    shard_id: str
+    acknowledged: int
+    rate: float
+    throttled: int
+    queued: int
+    open: bool = True
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a run is. Counts are of this attempt, not of a run's earlier ones.
 
     watermark: every index below it is acknowledged. rate: acknowledged records per second since the last
-    report. marks: the last acknowledged sequence number of every shard.
+    report. marks: the last acknowledged sequence number of every shard. by_shard: acknowledged records of the
+    open shards. latency: of the calls that were answered.
     """
 
     offered: int
@@ -46,12 +61,18 @@ class Progress:
     elapsed_s: float
     marks: dict[str, str] = field(default_factory=dict)
     by_shard: dict[str, int] = field(default_factory=dict)
+    shards: tuple[ShardProgress, ...] = ()
+    latency: Latency | None = None
     given_up: tuple[int, ...] = ()
     final: bool = False
 
 
 class Sender:
-    """Sends one run once. `source` yields chunks of records, an empty chunk where it waits for input."""
+    """Sends one run once. `source` yields chunks of records, an empty chunk where it waits for input.
+
+    workers: calls that may be made at the same time, 1 to MAX_WORKERS. ordered: the records of a partition
+    key are stored in their order, whatever fails (see the dispatcher for what it costs).
+    """
 
     def __init__(
         self,
@@ -64,6 +85,7 @@ class Sender:
         report: Callable[[Progress], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         patience_s: float = PATIENCE_S,
+        ordered: bool = False,
     ) -> None:
         self._stream = stream
         self._workers = workers or default_workers(len(spans))
@@ -72,7 +94,8 @@ class Sender:
         self._patience_s = patience_s
         now = clock()
         self._started = now
-        self._dispatcher = Dispatcher(spans, now, start)
+        self._dispatcher = Dispatcher(spans, now, start, ordered=ordered)
+        self._latency = Histogram()
         self._pace = RatePace(rate, now)
         self._changed = threading.Condition()
         self._offered = 0
@@ -80,7 +103,7 @@ class Sender:
         self._stopped = False
         self._failure: BaseException | None = None
         self._refreshing = False
-        self._last_report = (now, 0)
+        self._last_report: tuple[float, dict[str, int]] = (now, {})
 
     def run(self, source: Iterator[Sequence[Outgoing]]) -> Progress:
         """Sends everything and returns the final progress.
@@ -126,7 +149,7 @@ class Sender:
                         return
                     now = self._clock()
                     d = self._dispatcher
-                    full = d.queued >= BACKLOG_RECORDS or d.queued_bytes >= BACKLOG_BYTES
+                    full = not d.wants_more()
                     allowed = 0 if full else min(self._pace.allowance(now), len(chunk) - at)
                     if allowed:
                         d.offer(chunk[at : at + allowed])
@@ -142,14 +165,13 @@ class Sender:
     def _work(self) -> None:
         try:
             while (call := self._next()) is not None:
+                began = self._clock()
                 try:
                     answer = self._stream.put(call.records)
                 except CallFailed as error:
                     self._failed(call, error)
                 else:
-                    with self._changed:
-                        self._dispatcher.settle(call, answer.entries, answer.failed, self._clock())
-                        self._changed.notify_all()
+                    self._answered(call, answer, began)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that called run
             with self._changed:
                 self._failure = self._failure or error
@@ -184,6 +206,13 @@ class Sender:
         self._dispatcher.remap(spans, self._clock())
         self._changed.notify_all()
 
+    def _answered(self, call: Call, answer: Answer, began: float) -> None:
+        now = self._clock()
+        with self._changed:
+            self._latency.add((now - began) * 1000)
+            self._dispatcher.settle(call, answer.entries, answer.failed, now)
+            self._changed.notify_all()
+
     def _failed(self, call: Call, error: CallFailed) -> None:
         with self._changed:
             now = self._clock()
@@ -215,10 +244,15 @@ class Sender:
 
     def _progress(self, *, final: bool = False) -> Progress:
         now, d = self._clock(), self._dispatcher
-        counters: Counters = d.counters
+        counters = d.counters
         then, before = self._last_report
-        rate = (counters.acknowledged - before) / (now - then) if now > then else 0.0
-        self._last_report = (now, counters.acknowledged)
+        elapsed = now - then
+        rates = {
+            shard: (count - before.get(shard, 0)) / elapsed if elapsed > 0 else 0.0
+            for shard, count in counters.acknowledged_by.items()
+        }
+        self._last_report = (now, dict(counters.acknowledged_by))
+        by_shard = {shard.shard_id: counters.acknowledged_by[shard.shard_id] for shard in d.shards()}
         return Progress(
             offered=self._offered,
             acknowledged=counters.acknowledged,
@@ -227,13 +261,33 @@ class Sender:
             failed=counters.failed,
             failed_calls=counters.failed_calls,
             watermark=d.watermark,
-            rate=rate,
+            rate=sum(rates.values()),
             elapsed_s=now - self._started,
             marks=dict(d.marks),
-            by_shard={shard.shard_id: shard.acknowledged for shard in d.shards()},
+            by_shard=by_shard,
+            shards=_shards(d, rates),
+            latency=self._latency.latency(),
             given_up=tuple(counters.given_up),
             final=final,
         )
+
+
+def _shards(d: Dispatcher, rates: Mapping[str, float]) -> tuple[ShardProgress, ...]:
+    """The open shards in the order of their hash keys, then the closed ones that took records."""
+    counters = d.counters
+    waiting = {shard.shard_id: len(shard.queue) + shard.out for shard in d.shards()}
+    closed = sorted(counters.acknowledged_by.keys() - waiting.keys())
+    return tuple(
+        ShardProgress(
+            shard_id=shard_id,
+            acknowledged=counters.acknowledged_by[shard_id],
+            rate=rates.get(shard_id, 0.0),
+            throttled=counters.throttled_by[shard_id],
+            queued=waiting.get(shard_id, 0),
+            open=shard_id in waiting,
+        )
+        for shard_id in (*waiting, *closed)
+    )
 
 
 def _unheard(progress: Progress) -> None:
@@ -243,4 +297,4 @@ def _unheard(progress: Progress) -> None:
 
 def default_workers(shards: int) -> int:
     """Two keep one busy service going; more shards need more calls in the air."""
-    return min(2 + shards // 8, 32)
+    return min(2 + shards // 8, MAX_WORKERS // 2)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from botocore.exceptions import (
     ClientError,
@@ -15,8 +15,9 @@ from botocore.exceptions import (
 
 from txnpipe.aws import Target, error_code, translated
 from txnpipe.errors import ExitCode, TxnpipeError
-from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.manifest import Span
+from txnpipe.traffic.put_records import Answer, PutRecords, UnreadableAnswer
+from txnpipe.traffic.queues import Outgoing
 
 TRANSIENT = frozenset(
     {
@@ -34,16 +35,12 @@ TRANSIENT = frozenset(
     }
 )
 
+MAX_WORKERS = 64
+"""Calls that are made at the same time, at most: each needs a thread and a connection."""
+
 
 class CallFailed(Exception):  # noqa: N818 - not an error of the program: the call is made again
     """A call failed as a whole, for a reason that may pass: the network, the service, its rate."""
-
-
-class Answer(NamedTuple):
-    """The answer of PutRecords: one entry per record, and how many of them failed."""
-
-    entries: Sequence[Mapping[str, Any]]
-    failed: int
 
 
 class Stream(Protocol):
@@ -61,7 +58,7 @@ class Stream(Protocol):
 class KinesisStream:
     """A stream on the target. Safe to be used from several threads."""
 
-    def __init__(self, target: Target, name: str, *, connections: int = 10) -> None:
+    def __init__(self, target: Target, name: str, *, connections: int = MAX_WORKERS) -> None:
         self._name = name
         self._revive = target.revive
         # The dispatcher retries, per record and knowing the shards; botocore must not retry behind its back.
@@ -72,6 +69,7 @@ class KinesisStream:
             read_timeout=20,
             max_pool_connections=connections,
         )
+        self._put_records = PutRecords(self._client, name)
 
     def open_shards(self) -> tuple[Span, ...]:
         """Lists the shards. Raises TxnpipeError: NOT_FOUND without the stream, SERVICE."""
@@ -95,9 +93,10 @@ class KinesisStream:
 
     def put(self, records: Sequence[Outgoing]) -> Answer:
         """One PutRecords call."""
-        entries = [{"Data": data, "PartitionKey": key} for _, key, data in records]
         try:
-            answer = self._client.put_records(StreamName=self._name, Records=entries)
+            return self._put_records(records)
+        except UnreadableAnswer as error:
+            raise CallFailed(str(error)) from error
         except (BotoConnectionError, HTTPClientError) as error:
             if self._revive is not None:
                 self._revive()
@@ -111,7 +110,6 @@ class KinesisStream:
                 raise _no_stream(self._name) from error
             with translated("put records into", self._name):
                 raise
-        return Answer(answer["Records"], answer.get("FailedRecordCount", 0))
 
 
 def _no_stream(name: str) -> TxnpipeError:

@@ -12,8 +12,9 @@ from typing import Any
 from txnpipe.aws import Target
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.manifest import Span
+from txnpipe.traffic.put_records import Answer, Entry
 from txnpipe.traffic.shardmap import ShardMap
-from txnpipe.traffic.stream import Answer, CallFailed
+from txnpipe.traffic.stream import CallFailed
 
 RANGE = 1 << 128
 THROTTLED = "ProvisionedThroughputExceededException"
@@ -32,7 +33,8 @@ class FakeStream:
     """Kinesis as the sender sees it.
 
     stored: by shard, (call number, index, key) in the order in which the shard took them. carried: by call,
-    what it brought. per_second: limit of a shard, None for none. failing: the chance that a record fails with
+    what it brought. unknown: what a call that failed as a whole may have
+    stored. per_second: limit of a shard, None for none. failing: the chance that a record fails with
     InternalFailure. breaking: the chance that a call fails as a whole, after half of its records were stored.
     """
 
@@ -50,6 +52,7 @@ class FakeStream:
     sizes: list[int] = field(default_factory=list)
     listed: int = 0
     carried: list[list[tuple[int, str]]] = field(default_factory=list)
+    unknown: set[int] = field(default_factory=set)
     _tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
     _sequence: int = 0
 
@@ -66,23 +69,24 @@ class FakeStream:
             self.shards = self.reshards[self.calls]
         broken = self.rng.random() < self.breaking
         shard_map = ShardMap(self.shards)
-        entries: list[dict[str, Any]] = []
+        entries: list[Entry] = []
         full: set[str] = set()
         for position, (index, key, _) in enumerate(records):
             if broken and position >= len(records) // 2:
+                self.unknown.update(index for index, _, _ in records[:position])
                 raise CallFailed("the connection broke")
             shard_id = shard_map.spans[shard_map.route(key)].shard_id
             if shard_id in full or not self._admits(shard_id):
                 full.add(shard_id)
                 self.throttled += 1
-                entries.append({"ErrorCode": THROTTLED, "ErrorMessage": "Rate exceeded"})
+                entries.append(Entry(error_code=THROTTLED))
             elif self.rng.random() < self.failing:
-                entries.append({"ErrorCode": "InternalFailure", "ErrorMessage": "Internal service failure"})
+                entries.append(Entry(error_code="InternalFailure"))
             else:
                 self._sequence += 1
                 self.stored.setdefault(shard_id, []).append((self.calls, index, key))
-                entries.append({"ShardId": shard_id, "SequenceNumber": str(self._sequence)})
-        return Answer(entries, sum("ErrorCode" in entry for entry in entries))
+                entries.append(Entry(shard_id, str(self._sequence)))
+        return Answer(entries, sum(bool(entry.error_code) for entry in entries))
 
     def _admits(self, shard_id: str) -> bool:
         if self.per_second is None:
@@ -118,6 +122,19 @@ class FakeStream:
                 overtaken += [index for index in left if index < max(stored) and index not in carried]
                 waiting[key] = left
         return overtaken
+
+    def out_of_order(self) -> list[int]:
+        """Records that are in the stream for the first time after a later one of the same key."""
+        highest: dict[str, int] = {}
+        seen: set[int] = set()
+        late: list[int] = []
+        arrivals = [(call, index, key) for records in self.stored.values() for call, index, key in records]
+        for _, index, key in sorted(arrivals, key=lambda arrival: arrival[0]):
+            if index not in seen and index < highest.get(key, -1):
+                late.append(index)
+            seen.add(index)
+            highest[key] = max(highest.get(key, -1), index)
+        return late
 
 
 class NoSuchKeyError(Exception):

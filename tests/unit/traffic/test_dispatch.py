@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,8 +13,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.traffic.fakes import FakeStream, spans
+from txnpipe.traffic import dispatch
 from txnpipe.traffic.dispatch import MAX_ATTEMPTS, MAX_CALL_BYTES, Call, Dispatcher, Outgoing
-from txnpipe.traffic.stream import Answer, CallFailed
+from txnpipe.traffic.put_records import Answer, Entry
+from txnpipe.traffic.stream import CallFailed
 
 
 def records(count: int, keys: int = 100, size: int = 10, first: int = 0) -> list[Outgoing]:
@@ -20,13 +25,17 @@ def records(count: int, keys: int = 100, size: int = 10, first: int = 0) -> list
 
 @dataclass
 class Simulation:
-    """Workers that make calls of a fixed duration, on a clock of their own."""
+    """Workers that make calls, on a clock of their own. A call takes `call_s`, up to `jitter` times more."""
 
     stream: FakeStream
     workers: int = 2
     call_s: float = 0.01
+    jitter: float = 0.0
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
     now: float = 0.0
     running: list[tuple[float, Call, Answer | None]] = field(default_factory=list)
+    acknowledged: set[int] = field(default_factory=set)
+    on_change: Callable[[], None] | None = None
 
     def run(self, dispatcher: Dispatcher, feed: list[Outgoing], deadline_s: float = 3600.0) -> float:
         """Feeds and sends everything. Returns the seconds that it took."""
@@ -34,13 +43,14 @@ class Simulation:
         started, at = self.now, 0
         while at < len(feed) or not dispatcher.idle:
             assert self.now - started < deadline_s, f"stuck with {dispatcher.queued} records"
-            while at < len(feed) and dispatcher.queued < 20_000:
+            while at < len(feed) and dispatcher.wants_more():
                 dispatcher.offer(feed[at : at + 250])
                 at += 250
             if dispatcher.stale and not self.running:
                 dispatcher.remap(self.stream.open_shards(), self.now)
             while len(self.running) < self.workers and (call := dispatcher.take(self.now)) is not None:
-                self.running.append((self.now + self.call_s, call, self._put(call)))
+                taken = self.call_s * (1 + self.jitter * self.rng.random())
+                self.running.append((self.now + taken, call, self._put(call)))
             self._advance(dispatcher)
         return self.now - started
 
@@ -61,6 +71,10 @@ class Simulation:
                 dispatcher.fail(call, self.now)
             else:
                 dispatcher.settle(call, answer.entries, answer.failed, self.now)
+                answered = zip(call.records, answer.entries, strict=True)
+                self.acknowledged |= {record[0] for record, entry in answered if entry.sequence_number}
+        if self.on_change is not None:
+            self.on_change()
 
 
 @settings(max_examples=30, phases=(Phase.explicit, Phase.reuse, Phase.generate))
@@ -73,6 +87,7 @@ class Simulation:
     breaking=st.sampled_from([0.0, 0.1]),
     reshards=st.dictionaries(st.integers(2, 12), st.integers(1, 6), max_size=2),
     seed=st.integers(0, 1000),
+    ordered=st.booleans(),
 )
 def test_every_record_is_stored_and_none_is_overtaken(
     shards: int,
@@ -83,6 +98,7 @@ def test_every_record_is_stored_and_none_is_overtaken(
     breaking: float,
     reshards: dict[int, int],
     seed: int,
+    ordered: bool,
 ) -> None:
     new_maps = {call: spans(count, first=100 * call) for call, count in reshards.items()}
     stream = FakeStream(
@@ -93,15 +109,26 @@ def test_every_record_is_stored_and_none_is_overtaken(
         reshards=new_maps,
         rng=random.Random(seed),
     )
-    dispatcher = Dispatcher(spans(shards), 0.0, rng=random.Random(seed).random)
-    Simulation(stream, workers).run(dispatcher, records(1500, keys))
+    dispatcher = Dispatcher(spans(shards), 0.0, rng=random.Random(seed).random, ordered=ordered)
+    simulation = Simulation(stream, workers, jitter=5, rng=random.Random(seed))
+
+    def watch() -> None:
+        missing = set(range(1500)) - simulation.acknowledged
+        assert dispatcher.watermark == min(missing, default=1500)
+
+    simulation.on_change = watch
+    simulation.run(dispatcher, records(1500, keys))
     assert set(stream.indexes()) == set(range(1500))
+    repeated = {index for index, times in Counter(stream.indexes()).items() if times > 1}
+    assert repeated <= stream.unknown
     assert stream.overtaken() == []
+    if ordered:
+        assert stream.out_of_order() == []
+        assert all(len({key for _, key in carried}) == len(carried) for carried in stream.carried)
     assert dispatcher.watermark == 1500
     assert dispatcher.counters.given_up == []
-    if not breaking:
-        assert sorted(stream.indexes()) == list(range(1500))
-        assert dispatcher.counters.acknowledged == 1500
+    assert dispatcher.counters.acknowledged == 1500
+    assert dispatcher.counters.acknowledged_by.total() == 1500
 
 
 def test_calls_keep_to_500_records_and_10_mib() -> None:
@@ -148,17 +175,80 @@ def test_a_hot_shard_does_not_slow_the_others_down() -> None:
     dispatcher = Dispatcher(spans(4), 0.0)
     simulation = Simulation(stream, workers=3)
     stream.now = lambda: simulation.now
-    # One record in two has the same key.
-    feed = [(i, "hot" if i % 2 else f"account-{i}", b"x") for i in range(16_000)]
-    hot = dispatcher.shards()[dispatcher._shard_map.route("hot")]
-    dispatcher.offer(feed)
-    while simulation.now < 4.0:
-        while len(simulation.running) < 3 and (call := dispatcher.take(simulation.now)) is not None:
-            simulation.running.append((simulation.now + 0.01, call, stream.put(call.records)))
-        simulation._advance(dispatcher)
-    others = [shard for shard in dispatcher.shards() if shard is not hot]
-    assert all(not shard.queue for shard in others)
-    assert len(hot.queue) > 3000
+    # One record in two has the same key: for 3,000 of the others 4,000 must wait at the hot shard.
+    feed = iter([(i, "hot" if i % 2 else f"account-{i}", b"x") for i in range(400_000)])
+    hot = dispatcher.shards()[dispatcher._shard_map.route("hot")].shard_id
+
+    def run_until(end: float) -> None:
+        while simulation.now < end:
+            while dispatcher.wants_more():
+                dispatcher.offer(list(itertools.islice(feed, 250)))
+            while len(simulation.running) < 3 and (call := dispatcher.take(simulation.now)) is not None:
+                simulation.running.append((simulation.now + 0.01, call, stream.put(call.records)))
+            simulation._advance(dispatcher)
+
+    run_until(5.0)
+    before = dispatcher.counters.acknowledged_by.copy()
+    run_until(25.0)
+    after = dispatcher.counters.acknowledged_by
+    assert all(after[each] - before[each] > 0.97 * 20_000 for each in after)
+    assert after[hot] > 0
+    assert dispatcher.queued > 20 * 2000
+    assert stream.throttled < 0.01 * stream.attempts
+
+
+def test_what_waits_stays_within_its_memory_though_a_shard_has_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatch, "BACKLOG_BYTES", 30_000 * (100 + dispatch.RECORD_OVERHEAD))
+    dispatcher = Dispatcher(spans(2), 0.0)
+    other = next(key for key in map(str, range(99)) if dispatcher._shard_map.route(key) == 1)
+    hot = next(key for key in map(str, range(99)) if dispatcher._shard_map.route(key) == 0)
+    offered = 0
+    # Now and then the other shard gets a record, and sends it.
+    while dispatcher.wants_more():
+        chunk = [(offered + n, hot, b"x" * 100) for n in range(249)]
+        dispatcher.offer([*chunk, (offered + 249, other, b"x" * 100)])
+        offered += 250
+    assert dispatcher.queued == 30_000
+
+
+def test_a_shard_that_gets_no_records_does_not_make_the_others_queue() -> None:
+    dispatcher = Dispatcher(spans(4), 0.0)
+    offered = 0
+    while dispatcher.wants_more():
+        dispatcher.offer([(offered + n, "the only key", b"x") for n in range(250)])
+        offered += 250
+    assert offered == dispatch.LOOK_AHEAD
+
+
+def test_given_up_with_order_holds_all_later_records_of_the_key() -> None:
+    class Broken(FakeStream):
+        def put(self, records: Sequence[Outgoing]) -> Answer:
+            answer = super().put(records)
+            entries = [
+                Entry(error_code="InternalFailure") if key == "bad" else entry
+                for (_, key, _), entry in zip(records, answer.entries, strict=True)
+            ]
+            return Answer(entries, sum(not entry.sequence_number for entry in entries))
+
+    dispatcher = Dispatcher(spans(2), 0.0, ordered=True)
+    feed: list[Outgoing] = [(n, "bad" if n % 3 == 0 else f"account-{n % 7}", b"x") for n in range(9000)]
+    Simulation(Broken(spans(2))).run(dispatcher, feed)
+    assert sorted(dispatcher.counters.given_up) == list(range(0, 9000, 3))
+    assert dispatcher.counters.acknowledged == 6000
+    assert dispatcher.counters.failed == MAX_ATTEMPTS
+    assert dispatcher.watermark == 0
+    assert (dispatcher.queued, dispatcher.queued_bytes) == (0, 0)
+
+
+def test_with_order_a_call_carries_a_key_once_and_all_others_meanwhile() -> None:
+    dispatcher = Dispatcher(spans(1), 0.0, ordered=True)
+    dispatcher.shards()[0].pace.factor = float("inf")
+    dispatcher.offer([(n, "hot" if n % 2 else f"account-{n}", b"x") for n in range(400)])
+    call = dispatcher.take(0.0)
+    assert call is not None
+    assert [index for index, _, _ in call.records] == [0, 1, *range(2, 400, 2)]
 
 
 def test_a_record_that_fails_for_ever_is_given_up_and_stays_below_the_watermark() -> None:

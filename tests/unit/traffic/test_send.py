@@ -17,10 +17,10 @@ from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.traffic import spool
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.manifest import Manifest, decode_manifest, encode_manifest, generated_run, input_run
+from txnpipe.traffic.put_records import Answer
 from txnpipe.traffic.runs import Marker, RunStore, this_process
 from txnpipe.traffic.send import GeneratedSource, choose, send
 from txnpipe.traffic.spool import InputSource, read_part
-from txnpipe.traffic.stream import Answer
 from txnpipe.transactions import parse
 
 NOW = datetime(2026, 11, 24, 5, 31, 12, tzinfo=UTC)

@@ -10,8 +10,9 @@ import pytest
 from tests.unit.traffic.fakes import FakeStream, spans
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.traffic.dispatch import Outgoing
+from txnpipe.traffic.put_records import Answer
 from txnpipe.traffic.sender import Progress, Sender
-from txnpipe.traffic.stream import Answer, CallFailed
+from txnpipe.traffic.stream import CallFailed
 
 
 class LockedStream(FakeStream):

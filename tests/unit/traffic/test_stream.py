@@ -1,41 +1,41 @@
-"""What a stream does when nobody answers."""
+"""What a stream does when nobody answers, or with an error."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
 
+from tests.unit.traffic.boto import Wire, kinesis
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.traffic.stream import CallFailed, KinesisStream
 
+RECORDS = [(0, "k", b"d")]
 
-class Unreachable:
-    """A target whose Kinesis cannot be reached."""
 
-    def __init__(self, revive: Any) -> None:
+class Made:
+    """A target with this Kinesis client; by default nobody listens where it calls."""
+
+    def __init__(self, revive: Any, client: Any = None) -> None:
         self.revive = revive
+        self._client = client
 
     def client(self, service: str, **options: Any) -> Any:
-        return self
-
-    def put_records(self, **request: Any) -> Any:
-        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:4580")
+        return self._client or kinesis("http://127.0.0.1:9", **options)
 
 
 def test_services_in_our_power_are_brought_back_before_the_call_is_made_again() -> None:
     revived = []
 
     with pytest.raises(CallFailed, match="Could not connect"):
-        KinesisStream(Unreachable(lambda: revived.append(True)), "s").put([(0, "k", b"d")])  # type: ignore[arg-type]
+        KinesisStream(Made(lambda: revived.append(True)), "s").put(RECORDS)  # type: ignore[arg-type]
 
     assert revived == [True]
 
 
 def test_where_they_are_not_the_call_is_just_made_again() -> None:
     with pytest.raises(CallFailed, match="Could not connect"):
-        KinesisStream(Unreachable(None), "s").put([(0, "k", b"d")])  # type: ignore[arg-type]
+        KinesisStream(Made(None), "s").put(RECORDS)  # type: ignore[arg-type]
 
 
 def test_services_that_cannot_be_brought_back_end_the_run() -> None:
@@ -43,4 +43,39 @@ def test_services_that_cannot_be_brought_back_end_the_run() -> None:
         raise TxnpipeError("The local cloud was stopped.", "Run it again.", ExitCode.SERVICE)
 
     with pytest.raises(TxnpipeError, match="was stopped"):
-        KinesisStream(Unreachable(revive), "s").put([(0, "k", b"d")])  # type: ignore[arg-type]
+        KinesisStream(Made(revive), "s").put(RECORDS)  # type: ignore[arg-type]
+
+
+def answering(status: int, content: bytes) -> KinesisStream:
+    client = kinesis()
+    Wire(lambda _: (status, content)).attach(client)
+    return KinesisStream(Made(None, client), "s")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (400, b'{"__type": "LimitExceededException"}'),
+        (400, b'{"__type": "KMSThrottlingException"}'),
+        (500, b"<html>"),
+        (200, b"not JSON"),
+    ],
+)
+def test_what_may_pass_is_a_failed_call(status: int, content: bytes) -> None:
+    with pytest.raises(CallFailed):
+        answering(status, content).put(RECORDS)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "fix"),
+    [
+        (b'{"__type": "ResourceNotFoundException"}', ExitCode.NOT_FOUND, "txnpipe setup"),
+        (b'{"__type": "ExpiredTokenException"}', ExitCode.SERVICE, "Sign in again"),
+        (b'{"__type": "AccessDeniedException"}', ExitCode.SERVICE, "policy"),
+    ],
+)
+def test_what_does_not_pass_ends_the_run_with_what_to_do(content: bytes, code: ExitCode, fix: str) -> None:
+    with pytest.raises(TxnpipeError) as caught:
+        answering(400, content).put(RECORDS)
+    assert caught.value.exit_code is code
+    assert fix in caught.value.fix
