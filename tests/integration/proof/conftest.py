@@ -147,9 +147,9 @@ class _Remembering(FakeStream):
     def put(self, records: Any) -> Answer:
         answer = super().put(records)
         for (_, _, payload), entry in zip(records, answer.entries, strict=True):
-            sequence = int(entry["SequenceNumber"])
+            sequence = int(entry.sequence_number)
             self.payloads.append((sequence, payload))
-            self.shard_of[sequence] = entry["ShardId"]
+            self.shard_of[sequence] = entry.shard_id
         return answer
 
 
