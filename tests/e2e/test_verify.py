@@ -174,12 +174,41 @@ def test_a_reject_is_listed_shown_and_followed(pipeline: Pipeline) -> None:
         return next((each for each in found if each["sequence_number"] == sequence), None)
 
     assert eventually(rejected, "the reject", interval_s=0.5)["payload_bytes"] == len(payload)
-    shown = pipeline.cloud.run("rejects", "--show", sequence, "--pipeline", pipeline.name, check=True)
+    shown = pipeline.cloud.run("rejects", "show", sequence, "--pipeline", pipeline.name, check=True)
     assert payload.decode().strip() in shown.stdout
     trace = pipeline.run("verify", "--id", "bad-1", code=ExitCode.DIFFERENCE)
     assert trace["stopped_at"] == "rejected"
-    missing = pipeline.cloud.run("rejects", "--show", "1", "--pipeline", pipeline.name)
+    missing = pipeline.cloud.run("rejects", "show", "7777777", "--pipeline", pipeline.name)
     assert missing.returncode == ExitCode.NOT_FOUND
+
+
+def test_rejects_are_mended_sent_as_a_run_of_their_own_and_proven(pipeline: Pipeline) -> None:
+    """A run with bad records is proven before and after: what it sent does not change."""
+    pipeline.run("send", "--count", "1000", "--invalid", "0.05")
+    first = pipeline.run("verify")
+    assert first["rejects"]["planted"] > 0
+    names = Names(pipeline.name, ACCOUNT, REGION)
+    payloads = [line(n, transaction_id=f"mended-{n}", transaction_type="x" * 21) for n in range(3)]
+    kinesis = pipeline.cloud.client("kinesis")
+    for payload in payloads:
+        kinesis.put_record(StreamName=names.stream, Data=payload.encode(), PartitionKey="a")
+    chosen = ("--reason", "too_long", "--set", "transaction_type=purchase")
+
+    def all_there() -> bool:
+        lines = pipeline.cloud.run("rejects", "redrive", *chosen, "--dry-run", "--pipeline", pipeline.name)
+        return lines.stdout.count('"mended-') == len(payloads)
+
+    eventually(all_there, "the rejects", interval_s=0.5)
+    before = pipeline.count("rejected_transactions")
+
+    sent = pipeline.run("rejects", "redrive", *chosen)
+
+    assert sent["records"] >= len(payloads)
+    proof = pipeline.run("verify")
+    assert (proof["run_id"], proof["rows"]["stored"]) == (sent["run_id"], sent["records"])
+    assert pipeline.count("rejected_transactions") == before
+    assert pipeline.run("verify", "--run", first["run_id"])["equal"]
+    assert pipeline.run("rejects", "redrive", *chosen)["records"] == 0
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def redrive(
     if not outcomes:
         run.out.say(NONE)
     elif not dry_run:
-        run.out.say(f"{records:,} records were taken; batches left: {left:,}. Next: txnpipe verify")
+        run.out.say(f"Records taken: {records:,}. Batches left: {left:,}. Next: txnpipe verify")
     return ExitCode.DIFFERENCE if left else ExitCode.OK
 
 

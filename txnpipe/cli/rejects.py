@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,38 +14,49 @@ from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 
 if TYPE_CHECKING:
     from txnpipe.operate.rejects import Reject
+    from txnpipe.warehouse.interface import Warehouse
 
 PREVIEW = 60
+SHORTEST_ENDING = 6
+"""Of a sequence number: fewer digits fit too many."""
+
+app = typer.Typer(invoke_without_command=True)
+
+Reason = Annotated[str | None, typer.Option(help="With this reason only.")]
+Since = Annotated[
+    str | None, typer.Option(help="Arrived since: 2h, 3d, or 2026-11-24T05:31 (UTC if no zone is given).")
+]
 
 
+@app.callback(invoke_without_command=True)
 @command()
 def rejects(
     run: Invocation,
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most this many.")] = 20,
-    reason: Annotated[str | None, typer.Option(help="With this reason only.")] = None,
-    show: Annotated[
-        str | None, typer.Option("--show", help="Show the record with this sequence number and its payload.")
-    ] = None,
+    reason: Reason = None,
+    since: Since = None,
 ) -> None:
-    """Show records that were no transactions, with the reason.
+    """Show records that were no transactions, with the reason; mend them and send them again.
 
     txnpipe rejects
 
-    txnpipe rejects --reason invalid_json --limit 100
+    txnpipe rejects --reason invalid_json --since 2h --limit 100
 
-    txnpipe rejects --show 49590338271490256608559692538361571095921575989136588898
+    txnpipe rejects show 49590338271490256608559692538361571095921575989136588898
+
+    txnpipe rejects export --reason invalid_amount --output rejects.jsonl
+
+    txnpipe rejects redrive --dry-run
     """
     from txnpipe.operate.rejects import count_rejects, newest_rejects
     from txnpipe.warehouse import open_warehouse
 
     if not 1 <= limit <= 10_000:
         raise usage_error(f"--limit is {limit}; it must be 1 to 10,000.", "Pass such a number to --limit.")
+    moment = _moment(since)
     with open_warehouse(run.target, run.settings, run.names) as warehouse:
-        if show is not None:
-            _show(run, warehouse, show)
-            return
-        found = newest_rejects(warehouse, limit=limit, reason=reason)
-        totals = count_rejects(warehouse)
+        found = newest_rejects(warehouse, limit=limit, reason=reason, since=moment)
+        totals = count_rejects(warehouse, moment)
     run.out.result("rejects", {"by_reason": totals, "rejects": [_document(reject) for reject in found]})
     if not found:
         run.out.say("No rejects.")
@@ -68,23 +81,33 @@ def rejects(
     run.out.line(", ".join(f"{name}: {count:,}" for name, count in totals.items()))
 
 
-def _show(run: Invocation, warehouse: Any, sequence_number: str) -> None:
-    from txnpipe.operate.rejects import find_reject
+@app.command()
+@command()
+def show(
+    run: Invocation,
+    record: Annotated[str, typer.Argument(help="Its sequence number, or the last digits of it.")],
+) -> None:
+    """Show one record: the reason, what the contract says to it today, and its payload, safe for a terminal.
 
-    reject = find_reject(warehouse, sequence_number)
-    if reject is None:
-        raise TxnpipeError(
-            f"No reject has the sequence number {sequence_number}.",
-            "txnpipe rejects lists them.",
-            ExitCode.NOT_FOUND,
-        )
-    run.out.result("reject", _document(reject))
+    txnpipe rejects show 49590338271490256608559692538361571095921575989136588898
+
+    txnpipe rejects show 136588898
+    """
+    from txnpipe.operate.rejects import MEANINGS
+    from txnpipe.warehouse import open_warehouse
+
+    with open_warehouse(run.target, run.settings, run.names) as warehouse:
+        reject = _find(warehouse, record)
+        today = _today(run, warehouse, reject)
+    run.out.result("reject", _document(reject) | {"today": today})
     run.out.table(
         None,
         ("field", "value"),
         [
             ("reason", reject.reason),
+            ("meaning", MEANINGS.get(reject.reason, "")),
             ("detail", reject.detail),
+            ("today", today),
             ("record", f"{reject.stream} {reject.shard_id} {reject.sequence_number}"),
             ("arrived", f"{reject.arrived_at.isoformat(sep=' ')} UTC"),
             ("bytes", reject.payload_bytes),
@@ -92,6 +115,194 @@ def _show(run: Invocation, warehouse: Any, sequence_number: str) -> None:
         ],
     )
     run.out.raw(reject.text)
+
+
+@app.command()
+@command()
+def export(
+    run: Invocation,
+    reason: Reason = None,
+    since: Since = None,
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+) -> None:
+    """Write the payloads as lines, to mend them and send them as a file.
+
+    txnpipe rejects export --reason invalid_amount --output rejects.jsonl
+
+    txnpipe send --file rejects.jsonl
+
+    Line ends inside a payload become spaces. A record of which only the beginning was kept is left out.
+    """
+    from rich.markup import escape
+
+    from txnpipe.operate.rejects import rejects_of
+    from txnpipe.warehouse import open_warehouse
+
+    if run.json and output is None:
+        raise usage_error("The lines and --json would be mixed.", "Pass --output FILE with --json.")
+    moment = _moment(since)
+    lines, cut = [], 0
+    with open_warehouse(run.target, run.settings, run.names) as warehouse:
+        for reject in rejects_of(warehouse, run.names.stream, reason=reason, since=moment):
+            if reject.whole:
+                lines.append(reject.payload.replace(b"\r", b" ").replace(b"\n", b" "))
+            else:
+                cut += 1
+    if output is None:
+        for line in lines:
+            run.out.raw(line.decode(errors="backslashreplace"))
+    else:
+        try:
+            (run.environment.directory / output).write_bytes(b"".join(line + b"\n" for line in lines))
+        except OSError as error:
+            raise TxnpipeError(
+                f"The records cannot be written to {output}: {error.strerror}.",
+                "Choose another file with --output.",
+                ExitCode.ENVIRONMENT,
+            ) from error
+    run.out.result(
+        "rejects-export",
+        {"records": len(lines), "cut_off": cut, "output": None if output is None else str(output)},
+    )
+    if cut:
+        run.out.warn(f"Left out, for only their first 32 KB were kept: {cut:,}.")
+    if output is not None:
+        run.out.say(f"Written: {len(lines):,}. Mend them, then: txnpipe send --file {escape(str(output))}")
+
+
+@app.command()
+@command()
+def redrive(
+    run: Invocation,
+    record: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECORD]...", help="These only, as `rejects show` takes them."),
+    ] = None,
+    reason: Reason = None,
+    since: Since = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="FIELD=VALUE in each record. Repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the records, one a line; send nothing.")
+    ] = False,
+) -> ExitCode:
+    """Send the records that are transactions by today's contract, as they are or with fields set.
+
+    txnpipe rejects redrive --dry-run
+
+    txnpipe rejects redrive --reason missing_field --set transaction_type=purchase
+
+    txnpipe rejects redrive 136588898 --set amount=12.50
+
+    They go as a run of their own, in the order of their arrival; txnpipe verify proves it. What is still
+    invalid stays, and so does what has a transaction_id that is stored. The rejects stay in their table: they
+    tell what was sent first, and txnpipe verify of that run counts them still. For changes record by record:
+    txnpipe rejects export, then txnpipe send --file.
+    """
+    from txnpipe.cli.redriving import send_payloads
+    from txnpipe.operate.mending import mend
+    from txnpipe.operate.rejects import rejects_of
+    from txnpipe.warehouse import open_warehouse
+
+    changes = _changes(change)
+    moment = _moment(since)
+    if record and (reason or since):
+        raise usage_error(
+            "Records are named one by one and by --reason or --since.", "Pass one of the two ways."
+        )
+    with open_warehouse(run.target, run.settings, run.names) as warehouse:
+        if record:
+            wanted = {each.sequence_number: each for each in (_find(warehouse, ending) for ending in record)}
+            chosen: Any = [each for each in wanted.values() if each.stream == run.names.stream]
+        else:
+            chosen = rejects_of(warehouse, run.names.stream, reason=reason, since=moment)
+        mended = mend(warehouse, chosen, changes)
+    if mended.left:
+        left = ", ".join(f"{cause}: {count:,}" for cause, count in mended.left.items())
+        run.out.say(f"Left as they are: {left}")
+    if dry_run:
+        for payload in mended.payloads:
+            run.out.raw(payload.decode())
+    if dry_run or not mended.payloads:
+        document = {"dry_run": dry_run, "run_id": None, "records": len(mended.payloads), "left": mended.left}
+        run.out.result("rejects-redrive", document)
+        run.out.say(f"Would be sent: {len(mended.payloads):,}." if dry_run else "Nothing to send.")
+        return ExitCode.OK
+    return send_payloads(run, mended.payloads, mended.left)
+
+
+def _changes(texts: list[str] | None) -> dict[str, str]:
+    from txnpipe.operate.mending import FIELDS
+
+    changes = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or name not in FIELDS:
+            raise usage_error(f"--set is {text!r}; it is FIELD=VALUE.", f"Fields are: {', '.join(FIELDS)}.")
+        changes[name] = value
+    return changes
+
+
+def _moment(text: str | None) -> datetime | None:
+    """UTC without a zone. Raises TxnpipeError (USAGE)."""
+    import re
+    from datetime import UTC, timedelta
+
+    if text is None:
+        return None
+    now = datetime.now(UTC)
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    try:
+        if ago := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
+            return (now - timedelta(**{unit[ago[2]]: int(ago[1])})).replace(tzinfo=None)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise usage_error(
+            f"--since is {text!r}; it is no time.", "Pass such as 2h, 3d or 2026-11-24T05:31."
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None)
+
+
+def _find(warehouse: Warehouse, ending: str) -> Reject:
+    """The one record whose sequence number ends so. Raises TxnpipeError."""
+    from txnpipe.operate.rejects import find_rejects
+
+    if not (ending.isascii() and ending.isdigit() and len(ending) >= SHORTEST_ENDING):
+        raise usage_error(
+            f"{ending!r} is no sequence number, nor {SHORTEST_ENDING} digits of its end.",
+            "txnpipe rejects lists them.",
+        )
+    found = find_rejects(warehouse, ending)
+    if not found:
+        raise TxnpipeError(
+            f"No reject has a sequence number that ends in {ending}.",
+            "txnpipe rejects lists them.",
+            ExitCode.NOT_FOUND,
+        )
+    if len(found) > 1:
+        raise usage_error(
+            f"Several rejects have a sequence number that ends in {ending}.", "Pass more of its digits."
+        )
+    return found[0]
+
+
+def _today(run: Invocation, warehouse: Warehouse, reject: Reject) -> str:
+    """What the contract says to a record now, as a clause."""
+    from txnpipe.operate.mending import mended_transaction, stored_ids
+    from txnpipe.transactions import InvalidTransaction
+
+    if reject.stream != run.names.stream:
+        return f"not judged: it came from {reject.stream}"
+    if not reject.whole:
+        return "not judged: only its first 32 KB were kept"
+    try:
+        transaction = mended_transaction(reject.payload, {})
+    except InvalidTransaction as problem:
+        return f"{problem.reason}: {problem.detail}"
+    if stored_ids(warehouse, [transaction.transaction_id]):
+        return "valid, but a transaction with its transaction_id is stored"
+    return "valid: txnpipe rejects redrive sends it"
 
 
 def _document(reject: Reject) -> dict[str, Any]:

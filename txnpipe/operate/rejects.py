@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from txnpipe.operate.printable import printable
+from txnpipe.transactions import REASONS
 from txnpipe.warehouse.interface import Warehouse
+
+MEANINGS = {
+    **REASONS,
+    "not_base64": "the record's data in the event is not base64",
+    "id_reused": "a transaction with the same transaction_id and other content is stored",
+}
+"""Every reason that a reject can have: the contract's, and the two that the loader adds."""
+
+_PAGE = 500
+"""Rejects read at once: 32 KB of payload each at most, as base64."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,11 @@ class Reject:
     payload: bytes
     arrived_at: datetime
     stored_at: datetime
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the payload was kept."""
+        return len(self.payload) == self.payload_bytes
 
     @property
     def preview(self) -> str:
@@ -56,14 +73,8 @@ def newest_rejects(
     at_most_bytes: int | None = None,
 ) -> list[Reject]:
     """At most `limit` rejects, the last arrived first. since: of arrival, UTC without a zone."""
-    conditions = ["1 = 1"]
-    parameters: dict[str, object] = {"limit": limit}
-    if reason is not None:
-        conditions.append("reason = :reason")
-        parameters["reason"] = reason
-    if since is not None:
-        conditions.append("arrived_at >= :since")
-        parameters["since"] = since
+    conditions, parameters = _conditions(reason, since)
+    parameters["limit"] = limit
     if at_most_bytes is not None:
         conditions.append("payload_bytes <= :at_most_bytes")
         parameters["at_most_bytes"] = at_most_bytes
@@ -75,24 +86,65 @@ def newest_rejects(
     return [_reject(row) for row in result.rows]
 
 
-def find_reject(warehouse: Warehouse, sequence_number: str) -> Reject | None:
-    """The reject with this sequence number."""
+def rejects_of(
+    warehouse: Warehouse, stream: str, *, reason: str | None = None, since: datetime | None = None
+) -> Iterator[Reject]:
+    """All rejects of a stream, the first arrived first, read page by page. since: as above."""
+    conditions, parameters = _conditions(reason, since)
+    conditions.append("stream = :stream")
+    parameters |= {"stream": stream, "page": _PAGE}
+    after = ""
+    while True:
+        result = warehouse.query(
+            f"SELECT {_COLUMNS} FROM rejected_transactions WHERE {' AND '.join(conditions)}{after} "  # noqa: S608 - constants
+            "ORDER BY arrived_at, sequence_number, shard_id LIMIT :page",
+            parameters,
+        )
+        found = [_reject(row) for row in result.rows]
+        yield from found
+        if len(found) < _PAGE:
+            return
+        last = found[-1]
+        parameters |= {"at": last.arrived_at, "sequence": last.sequence_number, "shard": last.shard_id}
+        after = (
+            " AND (arrived_at > :at OR (arrived_at = :at AND (sequence_number > :sequence"
+            " OR (sequence_number = :sequence AND shard_id > :shard))))"
+        )
+
+
+def find_rejects(warehouse: Warehouse, ending: str) -> list[Reject]:
+    """Rejects whose sequence number ends so, at most three."""
     result = warehouse.query(
-        f"SELECT {_COLUMNS} FROM rejected_transactions WHERE sequence_number = :sequence",  # noqa: S608 - constants
-        {"sequence": sequence_number},
+        f"SELECT {_COLUMNS} FROM rejected_transactions "  # noqa: S608 - constants
+        "WHERE RIGHT(sequence_number, :length) = :ending ORDER BY arrived_at DESC LIMIT 3",
+        {"ending": ending, "length": len(ending)},
     )
-    return _reject(result.rows[0]) if result.rows else None
+    return [_reject(row) for row in result.rows]
 
 
-def count_rejects(warehouse: Warehouse, since: datetime | None = None) -> dict[str, int]:
+def count_rejects(
+    warehouse: Warehouse, since: datetime | None = None, reason: str | None = None
+) -> dict[str, int]:
     """Rejects by reason, most frequent first."""
-    condition = "" if since is None else "WHERE arrived_at >= :since "
+    conditions, parameters = _conditions(reason, since)
     result = warehouse.query(
-        f"SELECT reason, COUNT(*) FROM rejected_transactions {condition}"  # noqa: S608 - constants
+        f"SELECT reason, COUNT(*) FROM rejected_transactions WHERE {' AND '.join(conditions)} "  # noqa: S608 - constants
         "GROUP BY reason ORDER BY COUNT(*) DESC, reason",
-        {} if since is None else {"since": since},
+        parameters,
     )
     return {str(reason): int(count) for reason, count in result.rows}
+
+
+def _conditions(reason: str | None, since: datetime | None) -> tuple[list[str], dict[str, object]]:
+    conditions = ["1 = 1"]
+    parameters: dict[str, object] = {}
+    if reason is not None:
+        conditions.append("reason = :reason")
+        parameters["reason"] = reason
+    if since is not None:
+        conditions.append("arrived_at >= :since")
+        parameters["since"] = since
+    return conditions, parameters
 
 
 def _reject(row: tuple[object, ...]) -> Reject:

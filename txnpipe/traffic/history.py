@@ -15,6 +15,8 @@ from txnpipe.traffic.runs import Marker, RunResult, RunStore, at_work
 
 READERS = 8
 """Runs read at once; each takes up to three objects."""
+REJECTS_INPUT = "rejected_transactions"
+"""The input_name of a run that `txnpipe rejects redrive` made. That of a file is an absolute path."""
 FINISHED, SENDING, UNFINISHED, UNREADABLE = "finished", "sending", "unfinished", "unreadable"
 
 
@@ -35,12 +37,12 @@ class PastRun:
 
     @property
     def source(self) -> str:
-        """ "synthetic", "file" or "standard input"; "" where it is not known."""
+        """ "synthetic", "file", "standard input" or "rejects"; "" where it is not known."""
         if self.manifest is None:
             return ""
         if self.manifest.source == "generated":
             return "synthetic"
-        return "standard input" if self.manifest.input_name == "-" else "file"
+        return {"-": "standard input", REJECTS_INPUT: "rejects"}.get(self.manifest.input_name or "", "file")
 
     @property
     def count(self) -> int | None:

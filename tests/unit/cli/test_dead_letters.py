@@ -121,7 +121,7 @@ def test_what_was_not_taken_is_a_difference_and_named(place: Place, functions: F
     assert code == ExitCode.DIFFERENCE
     assert out == "sent  2026-11-24T05.31.12-one  2 records to TransactionLoader\n"
     assert "2026-11-24T05.31.13-two: TransactionNotifier failed: OperationalError" in err
-    assert "2 records were taken; batches left: 1." in err
+    assert "Records taken: 2. Batches left: 1." in err
     assert list(place.s3.objects) == [TWO]
 
 
