@@ -64,8 +64,9 @@ def runs(
         right="records acknowledged age records/s",
         whole=("run", "state"),
     )
-    if any(each.state == UNFINISHED for each in found):
-        run.out.say("The same txnpipe send as before continues an unfinished run.")
+    unfinished = next((each for each in found if each.state == UNFINISHED), None)
+    if unfinished is not None:
+        run.out.say(f"Run {unfinished.run_id} is unfinished: {_continued_by(unfinished)}.")
 
 
 @app.command()
@@ -94,8 +95,14 @@ def show(run: Invocation, run_id: Annotated[str, typer.Argument(metavar="RUN", h
         [(name, printable(str(value).encode(errors="backslashreplace"))) for name, value in rows],
     )
     if past.state == UNFINISHED:
-        run.out.say("The same txnpipe send as before continues it.")
+        run.out.say(f"It is unfinished: {_continued_by(past)}.")
     run.out.say(f"Next: txnpipe verify --run {run_id}")
+
+
+def _continued_by(past: PastRun) -> str:
+    if past.source == "rejects":
+        return "txnpipe rejects redrive sends what is not stored by now"
+    return "the same txnpipe send continues it"
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:

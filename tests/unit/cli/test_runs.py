@@ -12,6 +12,7 @@ from tests.unit.cli.places import Place
 from tests.unit.traffic.fakes import target_with
 from txnpipe.cli.runs import _age
 from txnpipe.errors import ExitCode
+from txnpipe.traffic.history import REJECTS_INPUT
 from txnpipe.traffic.manifest import encode_manifest, generated_run, input_run, utc_now
 from txnpipe.traffic.runs import RunResult, RunStore
 
@@ -56,7 +57,7 @@ def test_runs_are_listed_newest_first(place: Place) -> None:
     assert [each["run_id"] for each in place.json("runs", "--limit", "1")["runs"]] == [RUN]
     _, table, told = place.run("runs")
     assert "synthetic, seed 7" in table
-    assert "continues an unfinished run" in told
+    assert f"Run {RUN} is unfinished: the same txnpipe send continues it." in told
 
 
 def test_nothing_sent_is_no_error(place: Place) -> None:
@@ -90,6 +91,13 @@ def test_a_run_that_is_not_there_and_a_damaged_one_are_errors_that_say_so(place:
     assert code == ExitCode.SERVICE
     assert "cannot be read" in err
     assert place.json("runs")["runs"][0]["state"] == "unreadable"
+
+
+def test_a_run_of_rejects_is_not_continued_by_send(place: Place) -> None:
+    manifest = input_run(run_id=RUN, pipeline="default", input_name=REJECTS_INPUT, now=utc_now())
+    place.s3.put_object(Bucket="b", Key=f"runs/{RUN}/manifest.json", Body=encode_manifest(manifest))
+    assert place.json("runs", "show", RUN)["source"] == "rejects"
+    assert "txnpipe rejects redrive sends what is not stored" in place.run("runs", "show", RUN)[2]
 
 
 def test_a_file_cannot_control_the_terminal_by_its_name(place: Place) -> None:
