@@ -18,9 +18,15 @@ from txnpipe.transactions import (
     REASONS,
     InvalidTransaction,
     Transaction,
+    amount,
     encode,
+    json_object,
+    optional_text,
     parse,
+    parse_values,
     partition_key,
+    required_text,
+    timestamp,
 )
 
 
@@ -139,6 +145,68 @@ json_values = st.recursive(
 )
 def test_any_json_in_any_field_is_a_transaction_or_a_reason(changes: dict[str, object]) -> None:
     _parses_or_refuses(json.dumps({**json.loads(TUTORIAL_EVENT), **changes}).encode())
+
+
+def _by_the_rules(data: bytes) -> object:
+    """What the rules of the single fields make of a record, each asked in the contract's order."""
+    try:
+        fields = json_object(data)
+        return (
+            required_text(fields, "transaction_id", 50, identifier=True),
+            amount(fields, "amount"),
+            required_text(fields, "transaction_type", 20),
+            timestamp(fields, "timestamp"),
+            optional_text(fields, "account_id", 50, identifier=True),
+            optional_text(fields, "merchant", 100),
+            optional_text(fields, "country", 10),
+            optional_text(fields, "currency", 10),
+            optional_text(fields, "run_id", 50, identifier=True),
+        )
+    except InvalidTransaction as error:
+        return error.reason, error.detail
+
+
+_FIELD_VALUES: st.SearchStrategy[object] = st.sampled_from(
+    [
+        None,
+        "",
+        " ",
+        "x",
+        " x",
+        "x ",
+        "x y",
+        "\x7f",
+        "\t",
+        "é",
+        "\ufffe",
+        "'\\\"",
+        "€" * 17,
+        0,
+        1.5,
+        True,
+        [],
+        {},
+    ]
+) | st.sampled_from([10, 11, 20, 21, 50, 51, 100, 101]).map(lambda length: "n" * length)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in dataclasses.fields(Transaction)]), _FIELD_VALUES, min_size=1
+    ),
+    st.booleans(),
+)
+def test_what_passes_at_a_glance_is_what_the_rules_let_pass(
+    changes: dict[str, object], ascii_only: bool
+) -> None:
+    text = json.dumps({**json.loads(TUTORIAL_EVENT), **changes}, ensure_ascii=ascii_only)
+    data = text.encode("utf-8", "surrogatepass")
+    found: object
+    try:
+        found = parse_values(data)
+    except InvalidTransaction as error:
+        found = error.reason, error.detail
+    assert found == _by_the_rules(data)
 
 
 @pytest.mark.parametrize(

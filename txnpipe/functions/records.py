@@ -44,17 +44,21 @@ def read_batch(event: Mapping[str, Any]) -> Batch:
     stream_arn = raw[0]["eventSourceARN"]
     shard_id = raw[0]["eventID"].partition(":")[0]
     stream = stream_arn.partition(":stream/")[2]
-    return Batch(stream_arn, stream, [_record(entry["kinesis"], shard_id) for entry in raw])
-
-
-def _record(kinesis: Mapping[str, Any], shard_id: str) -> StreamRecord:
-    text = kinesis["data"]
-    try:
-        data, intact = binascii.a2b_base64(text, strict_mode=True), True
-    except ValueError:
-        data, intact = text.encode(errors="replace"), False
-    arrived_at = _EPOCH + timedelta(seconds=kinesis["approximateArrivalTimestamp"])
-    return StreamRecord(shard_id, kinesis["sequenceNumber"], arrived_at, data, intact)
+    records = []
+    moments: dict[float, datetime] = {}  # records put in one call share theirs
+    for entry in raw:
+        kinesis = entry["kinesis"]
+        text = kinesis["data"]
+        try:
+            data, intact = binascii.a2b_base64(text, strict_mode=True), True
+        except ValueError:
+            data, intact = text.encode(errors="replace"), False
+        seconds = kinesis["approximateArrivalTimestamp"]
+        arrived_at = moments.get(seconds)
+        if arrived_at is None:
+            arrived_at = moments[seconds] = _EPOCH + timedelta(0, seconds)
+        records.append(StreamRecord(shard_id, kinesis["sequenceNumber"], arrived_at, data, intact))
+    return Batch(stream_arn, stream, records)
 
 
 _EPOCH = datetime(1970, 1, 1)
