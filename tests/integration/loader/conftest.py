@@ -1,13 +1,18 @@
-"""One real PostgreSQL for all tests of the loader, with the pipeline's tables and the loader's own user."""
+"""One real PostgreSQL for all tests of the loader, with the pipeline's tables and the loader's own user.
+
+Every test runs twice: against the server as it is, and against one that the loader takes for Redshift by its
+version. The statements it then sends are those that Redshift gets; PostgreSQL reads them too.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import psycopg2
 import pytest
 
 from tests.corpus.lambda_events import ALERT_STREAM_ARN
@@ -26,12 +31,22 @@ PASSWORD = "Passw0rd"
 WINDOW = timedelta(days=7)
 
 
+class AsRedshift(psycopg2.extensions.connection):
+    """A connection to a server that gives Redshift's version, 8.0.2, as its own."""
+
+    server_version = 80_002
+
+
 @dataclass(frozen=True)
 class Warehouse:
-    """The server, an administrator's autocommit connection, and shortcuts for looking at tables."""
+    """The server, an administrator's autocommit connection, and shortcuts for looking at tables.
+
+    `factory` is the class of the loaders' connections.
+    """
 
     port: int
     admin: Any
+    factory: type[psycopg2.extensions.connection] = psycopg2.extensions.connection
 
     @property
     def endpoint(self) -> Endpoint:
@@ -54,8 +69,12 @@ class Warehouse:
 
     def loader(self, password: str = PASSWORD, **options: Any) -> Loader:
         """A loader of its own, as a new Lambda process has it."""
-        warm = WarmConnection(self.endpoint, lambda: Credentials(LOADER, password))
+        warm = WarmConnection(self.endpoint, lambda: Credentials(LOADER, password), self.connect)
         return Loader(warm, ALERT_STREAM_ARN, WINDOW, **options)
+
+    def connect(self, **options: Any) -> psycopg2.extensions.connection:
+        """What a loader connects with."""
+        return psycopg2.connect(connection_factory=self.factory, **options)
 
     def loader_sessions(self) -> list[int]:
         """Process ids of the loader's sessions."""
@@ -82,11 +101,11 @@ def started_warehouse() -> Iterator[Warehouse]:
         shutil.rmtree(home)
 
 
-@pytest.fixture
-def warehouse(started_warehouse: Warehouse) -> Warehouse:
-    """The warehouse with empty tables."""
+@pytest.fixture(params=[psycopg2.extensions.connection, AsRedshift], ids=["PostgreSQL", "as Redshift"])
+def warehouse(started_warehouse: Warehouse, request: pytest.FixtureRequest) -> Warehouse:
+    """The warehouse with empty tables, as what it is and as Redshift."""
     started_warehouse.sql("TRUNCATE transactions, alerts, rejected_transactions")
-    return started_warehouse
+    return replace(started_warehouse, factory=request.param)
 
 
 Load = Callable[[dict[str, Any]], Outcome]

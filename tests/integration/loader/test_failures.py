@@ -155,7 +155,7 @@ def test_a_rotated_password_is_read_anew(warehouse: Warehouse) -> None:
         reads.append(passwords[min(len(reads), 1)])
         return Credentials(LOADER, reads[-1])
 
-    warm = WarmConnection(warehouse.endpoint, read)
+    warm = WarmConnection(warehouse.endpoint, read, warehouse.connect)
     loader = Loader(warm, ALERT_STREAM_ARN, timedelta(days=7))
     batch = read_batch(kinesis_event([transaction(1)]))
     with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
@@ -172,17 +172,16 @@ def test_killed_at_any_moment_and_delivered_again_nothing_is_lost_or_twice(wareh
     program = textwrap.dedent(
         f"""
         import sys
-        from datetime import timedelta
         from tests.corpus.lambda_events import kinesis_event
+        import psycopg2.extensions
+        from tests.integration.loader import conftest
         from tests.integration.loader.test_loading import transaction
-        from txnpipe.functions.loader.connection import Credentials, Endpoint, WarmConnection
-        from txnpipe.functions.loader.loader import Loader
         from txnpipe.functions.records import read_batch
 
         password = sys.stdin.readline().strip()
-        endpoint = Endpoint("127.0.0.1", {warehouse.port}, "txnpipe", "prefer")
-        warm = WarmConnection(endpoint, lambda: Credentials("{LOADER}", password))
-        loader = Loader(warm, "", timedelta(days=7))
+        factory = {{"connection": psycopg2.extensions.connection, "AsRedshift": conftest.AsRedshift}}
+        warehouse = conftest.Warehouse({warehouse.port}, None, factory["{warehouse.factory.__name__}"])
+        loader = warehouse.loader(password)
         print("ready", flush=True)
         for start in range(0, 500, 50):
             event = kinesis_event((transaction(n) for n in range(start, start + 50)), first=start)

@@ -185,6 +185,46 @@ def test_any_text_arrives_as_it_was(warehouse: Warehouse, load: Load, text: str)
     assert warehouse.sql("SELECT transaction_id, account_id, merchant FROM transactions") == [(text,) * 3]
 
 
+@pytest.mark.parametrize("count", [1, 2, 500, 501, 1001])
+def test_values_that_all_rows_share_and_those_that_differ_arrive_alike(
+    warehouse: Warehouse, load: Load, count: int
+) -> None:
+    """One merchant with a quote and a percent sign for all; no country; a currency for every third."""
+    payloads = [
+        transaction(n, merchant="O'Neil 100% \\", currency=None if n % 3 else "E'") for n in range(count)
+    ]
+    assert load(kinesis_event(payloads)).stored.rows == count
+    assert load(kinesis_event(payloads, first=count)).stored.repeats == count
+    assert warehouse.sql(
+        "SELECT transaction_id, amount, merchant, country, currency, run_id, shard_id, arrived_at"
+        " FROM transactions ORDER BY transaction_id"
+    ) == [
+        (
+            f"t-{n:05d}",
+            Decimal(n).scaleb(-2),
+            "O'Neil 100% \\",
+            None,
+            None if n % 3 else "E'",
+            "r-1",
+            "shardId-000000000000",
+            read_batch(kinesis_event([b""], first=n)).records[0].arrived_at,
+        )
+        for n in range(count)
+    ]
+
+
+def test_a_text_too_long_for_its_column_is_an_error_and_not_cut(warehouse: Warehouse, load: Load) -> None:
+    """The contract lets none through. Should it ever, a batch that fails shows, a cut id would not."""
+    warehouse.sql("ALTER TABLE transactions ALTER merchant TYPE VARCHAR(4)")
+    try:
+        for second in ("abcd", "other"):
+            with pytest.raises(psycopg2.errors.StringDataRightTruncation):
+                load(kinesis_event([transaction(1, merchant="abcde"), transaction(2, merchant=second)]))
+        assert warehouse.sql("SELECT count(*) FROM transactions") == [(0,)]
+    finally:
+        warehouse.sql("ALTER TABLE transactions ALTER merchant TYPE VARCHAR(100)")
+
+
 _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=5).filter(
     lambda text: re.search(FORBIDDEN_CHARACTERS, text) is None
 )

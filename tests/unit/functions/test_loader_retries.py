@@ -33,6 +33,7 @@ class Paper:
 
     info = Info()
     autocommit = False
+    server_version = 80_002  # Redshift's
 
     def __init__(self, errors: list[Exception], sent: list[str], survives: bool = True) -> None:
         self.errors = errors

@@ -88,6 +88,7 @@ def test_zips_hold_what_is_needed_and_nothing_else() -> None:
         "txnpipe/functions/loader/connection.py",
         "txnpipe/functions/loader/decode.py",
         "txnpipe/functions/loader/entry.py",
+        "txnpipe/functions/loader/insert.py",
         "txnpipe/functions/loader/loader.py",
         "txnpipe/functions/loader/settle.py",
         "txnpipe/functions/loader/sql.py",

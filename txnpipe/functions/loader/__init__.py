@@ -4,6 +4,7 @@
     decode      records → rows of a table, and rejects with their reason
     settle      rows against what is stored → new rows, repeats, reused ids
     sql         the statements, valid on Redshift and PostgreSQL alike
+    insert      that of the new rows, for which PostgreSQL has a faster form
     store       one batch in one transaction, two round trips
     connection  the warm connection and the secret
     loader      a batch through all of it, and which errors are tried again

@@ -1,8 +1,7 @@
-"""The loader's statements, as text that Redshift and PostgreSQL read alike.
+"""The loader's statements, as text that Redshift and PostgreSQL read alike; `insert` has that of new rows.
 
-Whole statements are built here, values included, because most of a batch's time would otherwise go into
-formatting it value by value. Text is quoted by psycopg2, which knows the server's rules for backslashes,
-unless it holds neither a quote nor a backslash; then quotes around it are all there is to do.
+Text is quoted by psycopg2, which knows the server's rules for backslashes, unless it holds neither a quote
+nor a backslash; then quotes around it are all there is to do.
 
 Sizes: an invocation carries at most 6 MB (Lambda), base64 and envelope included, and a record's row is
 shorter than its envelope and data. So a batch always fits into Redshift's 16 MB a statement.
@@ -13,7 +12,6 @@ from __future__ import annotations
 import binascii
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
 
 from psycopg2.extensions import QuotedString, connection
 
@@ -22,10 +20,6 @@ from txnpipe.functions.loader.decode import Reject, Row, Table
 PAYLOAD_BYTES = 32_768
 """Of a rejected record's payload, what is kept; its base64 fits into VARCHAR(65535)."""
 DETAIL_CHARACTERS = 500
-ROWS_PER_STATEMENT = 500
-"""Few statements are best for Redshift. But the memory of one with 1,000 rows is more than PostgreSQL's
-allocator keeps: giving back and fetching again 2,500 pages each time, it takes half as long again a row."""
-
 Quote = Callable[[str], str]
 
 
@@ -59,7 +53,7 @@ def select_stored(table: Table, rows: list[Row], since: datetime, quote: Quote) 
     """The contents of stored rows that have one of the rows' ids and arrived at `since` or later."""
     ids = ",".join([quote(name) for name in dict.fromkeys([row.content[0] for row in rows])])
     return (  # names are ours, values are quoted
-        f"SELECT {_names(table.columns)} FROM {table.name} "  # noqa: S608
+        f"SELECT {names(table.columns)} FROM {table.name} "  # noqa: S608
         f"WHERE arrived_at >= '{since}' AND {table.id_column} IN ({ids})"
     )
 
@@ -72,19 +66,6 @@ def select_rejected(stream: str, rejects: list[Reject], quote: Quote) -> str:
         "SELECT shard_id, sequence_number FROM rejected_transactions "  # noqa: S608
         f"WHERE arrived_at >= '{since}' AND stream = {quote(stream)} AND sequence_number IN ({numbers})"
     )
-
-
-def insert_rows(table: Table, rows: list[Row], stored_at: datetime, quote: Quote) -> list[str]:
-    """Statements of at most ROWS_PER_STATEMENT rows each."""
-    columns = (*table.columns, "arrived_at", "stored_at", "shard_id", "sequence_number")
-    stored = str(stored_at)
-    values = []
-    for content, record in rows:
-        origin = (record.arrived_at, stored, record.shard_id, record.sequence_number)
-        values.append(f"({_literals(content + origin, quote)})")
-    insert = f"INSERT INTO {table.name} ({_names(columns)}) VALUES "  # noqa: S608 - names are ours
-    starts = range(0, len(values), ROWS_PER_STATEMENT)
-    return [insert + ",".join(values[start : start + ROWS_PER_STATEMENT]) for start in starts]
 
 
 def insert_rejects(stream: str, rejects: list[Reject], stored_at: datetime, quote: Quote) -> str:
@@ -104,16 +85,6 @@ def insert_rejects(stream: str, rejects: list[Reject], stored_at: datetime, quot
     )
 
 
-def _literals(content: tuple[Any, ...], quote: Quote) -> str:
-    """Every value as a literal in quotes, which each column reads as its own type; None as NULL."""
-    literals = ["NULL" if value is None else f"'{value}'" for value in content]
-    text = ",".join(literals)
-    # No quotes but ours and no backslash: nothing needs escaping. Looking once is faster than value by value.
-    if text.count("'") == 2 * (len(literals) - literals.count("NULL")) and "\\" not in text:
-        return text
-    return ",".join(["NULL" if value is None else quote(str(value)) for value in content])
-
-
-def _names(columns: Iterable[str]) -> str:
+def names(columns: Iterable[str]) -> str:
     # "timestamp" is a reserved word of Redshift; quoting all of them is right everywhere.
     return ", ".join([f'"{name}"' for name in columns])

@@ -18,6 +18,7 @@ from psycopg2.extensions import connection, cursor
 
 from txnpipe.functions.loader import sql
 from txnpipe.functions.loader.decode import Reject, Row, Table
+from txnpipe.functions.loader.insert import has_constant_tables, insert_rows
 from txnpipe.functions.loader.settle import Settled, settle
 
 
@@ -64,7 +65,13 @@ def store(
         stored_at = now()  # as late as can be: the rows carry it
         statements = []
         if settled.new:
-            statements += sql.insert_rows(table, settled.new, stored_at, quote)
+            statements += insert_rows(
+                table,
+                settled.new,
+                stored_at,
+                quote,
+                constant_tables=has_constant_tables(open_connection),
+            )
         if new_rejects:
             statements.append(sql.insert_rejects(stream, new_rejects, stored_at, quote))
         cur.execute(sql.commit(statements, statement_timeout_ms()))
