@@ -125,8 +125,7 @@ def parse(data: bytes) -> Transaction:
 def parse_values(data: bytes) -> tuple[Any, ...]:
     """Reads one event as the values of Transaction's fields, in order. Otherwise as `parse`.
 
-    For the loader: making the frozen object takes a quarter of the time of reading it. A string of a plain
-    record needs no look at its characters; whatever does not pass at a glance is left to the rules below.
+    For the loader, which needs no frozen object. What does not pass at a glance is left to the rules below.
     """
     fields, plain = _read(data)
     get = fields.get
