@@ -37,6 +37,8 @@ import os
 os.environ |= given["environment"]
 module, _, name = "txnpipe.functions.loader.handler".rpartition(".")
 handler = getattr(importlib.import_module(module), name)
+import gc
+assert gc.get_freeze_count() > 10_000, "the collector goes through all modules again and again"
 for event in given["events"]:
     assert handler(event, Context()) == {"batchItemFailures": []}
 """

@@ -12,6 +12,7 @@ failed batch is logged and retried.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -128,3 +129,6 @@ def _identity(batch: Batch) -> dict[str, Any]:
 
 if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # in a worker of Lambda, not in a test
     _warm.append(loader_from_environment(os.environ))
+    # Modules stay for good. With boto3's among them, a full collection takes nearly 20 ms instead of one.
+    gc.collect()
+    gc.freeze()
