@@ -209,7 +209,7 @@ def _send(run: Invocation, count: int, rate: float | None) -> Sent:
         stream=run.names.stream,
         shards=stream.open_shards(),
     )
-    return send(store, stream, choose(store, wanted, new=True), rate=rate)
+    return send(store, stream, choose(store, wanted, new=True))
 
 
 def _rate(sent: Sent) -> float:

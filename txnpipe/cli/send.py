@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
 from txnpipe.cli.frame import Invocation, command
+from txnpipe.cli.send_options import DEFAULT_COUNT, DEFAULT_SEED, Options, check, check_resume, wanted
 from txnpipe.errors import ExitCode, usage_error
+from txnpipe.traffic.keys import ACCOUNT, PartitionKey
+from txnpipe.traffic.rates import Form
 
 if TYPE_CHECKING:
-    from txnpipe.traffic.manifest import Manifest, Span
+    from txnpipe.traffic.runs import RunStore
     from txnpipe.traffic.send import Job
-
-DEFAULT_COUNT = 1000
-DEFAULT_SEED = 1
-MAX_RATE = 10_000_000
-"""What the largest stream takes, 10,000 shards."""
+    from txnpipe.traffic.stream import Stream
 
 
 @command()
@@ -28,8 +28,15 @@ def send(
     count: Annotated[
         int | None, typer.Option(help=f"Synthetic transactions to send (default: {DEFAULT_COUNT:,}).")
     ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(help="How long to send instead: 30s, 5m, 1h. Of a file: after this, reading ends."),
+    ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Records per second (default: as fast as the stream takes them).")
+    ] = None,
+    rate_profile: Annotated[
+        Form | None, typer.Option(help="How the rate changes; --rate is its highest (default: steady).")
     ] = None,
     seed: Annotated[
         int | None,
@@ -38,6 +45,13 @@ def send(
     file: Annotated[
         str | None,
         typer.Option(help="Send this file instead: JSON lines, or CSV with a header. - is standard input."),
+    ] = None,
+    on_error: Annotated[
+        Literal["skip", "stop"] | None,
+        typer.Option(help="What a bad line of the file does (default: skip; all are listed)."),
+    ] = None,
+    partition_key: Annotated[
+        PartitionKey | None, typer.Option(help=f"The field that chooses the shard (default: {ACCOUNT}).")
     ] = None,
     anomaly_rate: Annotated[
         float | None,
@@ -66,6 +80,9 @@ def send(
         bool, typer.Option("--dry-run", help="Print the records, one a line; send nothing.")
     ] = False,
     output: Annotated[Path | None, typer.Option(help="With --dry-run: write to this file instead.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Continue this unfinished run, with its own options.")
+    ] = None,
     new: Annotated[
         bool, typer.Option("--new", help="Start another run even if the same one is unfinished.")
     ] = False,
@@ -76,6 +93,8 @@ def send(
 
     txnpipe send --count 20000 --rate 500 --seed 7
 
+    txnpipe send --duration 5m --rate 2000 --rate-profile spike
+
     txnpipe send --file transactions.jsonl
 
     generate-transactions | txnpipe send --file -
@@ -84,109 +103,92 @@ def send(
 
     txnpipe send --dry-run --count 100 --output events.jsonl
 
+    txnpipe send --resume 20261124T053112-4f9a1c
+
     Shares are of --count, from 0 to 1, and met on average; velocity and amount_spike anomalies take 8 and 13
     records each. txnpipe verify knows what a run sent on purpose.
 
-    One send is one run; txnpipe verify proves it. The same command after a stop continues its run. Lines of a
-    file that are no valid transactions are not sent but listed. Exit code 0: every record was acknowledged
-    and every line was sent.
+    Profiles: ramp goes from nothing up to --rate; sine up to it and back; spike stays at a tenth of it, but
+    for the middle tenth of the time. They average 1/2, 1/2 and 0.19 of --rate, and need --duration or
+    --count.
+
+    --duration with --rate sends what the rate makes of that time, however long the stream takes for it;
+    without --rate as much as the stream takes. Of a file it reads no further after that time, or after as
+    many records as the rate makes of it.
+
+    One send is one run; txnpipe verify proves it. The same command after a stop continues its run, and so
+    does --resume; time between does not count as --duration. Lines of a file that are no valid transactions
+    are not sent but listed. With --on-error stop the first one ends the run: what comes before it is sent,
+    and once it is mended the run continues at that line, if the lines before are unchanged. Exit code 0:
+    every record was acknowledged and every line was sent.
     """
     from txnpipe.cli.sending import showing, summary
     from txnpipe.traffic.runs import RunStore
-    from txnpipe.traffic.send import choose
     from txnpipe.traffic.send import send as send_run
     from txnpipe.traffic.stream import KinesisStream
 
-    _check(count, rate, seed, file)
-    asked: dict[str, Any] = {
-        "anomaly_rate": anomaly_rate, "anomaly": anomaly, "skew": skew, "duplicates": duplicates,
-        "late": late, "invalid": invalid, "days": days,
-    }  # fmt: skip
-    if file is not None and (dry_run or any(value is not None for value in asked.values())):
-        raise usage_error(
-            "--file sends what is in the file; the other options make up synthetic transactions.",
-            "Leave out --file, or the options that make up records.",
-        )
-    if output is not None and not dry_run:
-        raise usage_error("--output is for --dry-run.", "Add --dry-run, or leave out --output.")
-    made_up = _made_up(**asked)
+    asked = Options(
+        count=count, duration=duration, rate=rate, rate_profile=rate_profile, seed=seed, file=file,
+        on_error=on_error, partition_key=partition_key, anomaly_rate=anomaly_rate,
+        anomaly=tuple(anomaly or ()), skew=skew, duplicates=duplicates, late=late, invalid=invalid, days=days,
+        dry_run=dry_run, output=output, resume=resume, new=new,
+    )  # fmt: skip
+    check(asked)
     if dry_run:
-        return _print(run, count or DEFAULT_COUNT, DEFAULT_SEED if seed is None else seed, made_up, output)
+        return _print(run, asked)
     stream = KinesisStream(run.target, run.names.stream)
     store = RunStore(run.target, run.names.bucket)
     with _input(run, file) as source:
-        job = choose(store, _wanted(run, count, rate, seed, file, made_up, stream.open_shards()), new=new)
+        job = _job(run, asked, store, stream)
         _announce(run, job)
         try:
             with showing(run, job) as report:
-                sent = send_run(store, stream, job, rate=rate, source=source, report=report)
+                sent = send_run(store, stream, job, source=source, report=report)
         except KeyboardInterrupt:
-            run.out.say(
-                f"\nStopped. Run {job.manifest.run_id} is unfinished: the same command continues it, "
-                "--new starts another."
-            )
+            run.out.say(_stopped(job, asked))
             return ExitCode.INTERRUPTED
     return summary(run, sent)
 
 
-def _check(count: int | None, rate: float | None, seed: int | None, file: str | None) -> None:
-    from txnpipe.traffic.manifest import MAX_COUNT
+def _job(run: Invocation, asked: Options, store: RunStore, stream: Stream) -> Job:
+    """The run to send: the one that is named, the unfinished one of the same command, or a new one."""
+    from txnpipe.traffic.send import choose, resume
 
-    if file is not None and (count is not None or seed is not None):
-        raise usage_error(
-            "--file sends what is in the file; --count and --seed are for synthetic transactions.",
-            "Leave out either --file, or --count and --seed.",
-        )
-    if count is not None and not 1 <= count <= MAX_COUNT:
-        raise usage_error(
-            f"--count is {count}; a run has 1 to {MAX_COUNT:,} transactions.",
-            "Pass such a number to --count.",
-        )
-    if rate is not None and not 0 < rate <= MAX_RATE:
-        raise usage_error(
-            f"--rate is {rate:g}; it must be above 0 and at most {MAX_RATE:,}.",
-            "Pass records per second to --rate.",
-        )
-    if seed is not None and not 0 <= seed < 1 << 64:
-        raise usage_error(f"--seed is {seed}; it must be 0 to 2^64 - 1.", "Pass such a number to --seed.")
+    if asked.resume is None:
+        return choose(store, wanted(run, asked, run.names.stream, stream.open_shards()), new=asked.new)
+    job = resume(store, asked.resume)
+    check_resume(asked, job.manifest)
+    return replace(job, on_error=asked.on_error or job.on_error)
 
 
-def _made_up(anomaly_rate: float | None, anomaly: list[str] | None, **shares: float | None) -> dict[str, Any]:
-    """What `generated_run` takes, checked."""
-    from txnpipe.traffic.mix import Mix, anomaly_rates, check_mix, check_rate
+def _stopped(job: Job, asked: Options) -> str:
+    """What Ctrl-C leaves. A run whose input gave nothing yet is not there."""
+    from rich.markup import escape
 
-    single: dict[str, float] = {}
-    for each in anomaly or ():
-        rule, _, text = each.partition("=")
-        try:
-            single[rule] = float(text)
-        except ValueError:
-            raise usage_error(
-                f"--anomaly is {each!r}; it is RULE=RATE.", "Pass such as --anomaly velocity=0.01."
-            ) from None
-    if anomaly_rate is not None:
-        check_rate("--anomaly-rate", anomaly_rate)
-    if shares["days"] == 0:
-        raise usage_error("--days is 0; it must be above 0.", "Pass a number of days, or leave it out.")
-    mix = Mix(**{name: value for name, value in shares.items() if value is not None})
-    rates = anomaly_rates(anomaly_rate, single)
-    check_mix(rates, mix)
-    return {"anomalies": rates, "mix": mix}
+    run_id = job.manifest.run_id
+    if job.manifest.source == "input" and job.earlier is None:
+        again = "if anything was read, the same command continues it, and so does"
+    else:
+        again = "the same command continues it, and so does"
+    file = f" --file {escape(asked.file)}" if asked.file is not None else ""
+    return (
+        f"\nStopped. Run {run_id} is unfinished: {again} txnpipe send --resume {run_id}{file}; "
+        "--new starts another."
+    )
 
 
-def _print(
-    run: Invocation, count: int, seed: int, made_up: dict[str, Any], output: Path | None
-) -> ExitCode | None:
+def _print(run: Invocation, asked: Options) -> ExitCode | None:
     """Writes the records of a run as they would be sent, one a line."""
     from txnpipe.errors import TxnpipeError
     from txnpipe.traffic.generator import Generator
-    from txnpipe.traffic.manifest import generated_run, new_run_id, utc_now
 
-    now = utc_now()
-    manifest = generated_run(
-        run_id=new_run_id(now), pipeline=run.settings.pipeline, count=count, seed=seed, now=now, **made_up
-    )
-    records = Generator(manifest).records(0, count)
+    manifest, output = wanted(run, asked, "", ()), asked.output
+    if manifest.count is None:
+        raise usage_error(
+            "--dry-run needs to know how many records there are; --duration alone leaves it open.",
+            "Pass --rate as well, or --count instead of --duration.",
+        )
+    records = Generator(manifest).records(0, manifest.count)
     if output is None:
         for _, payload in records:
             # A record that is no UTF-8 is shown with a backslash sequence: stdout is text.
@@ -205,7 +207,11 @@ def _print(
             ) from error
     run.out.result(
         "send-dry-run",
-        {"run_id": manifest.run_id, "count": count, "output": None if output is None else str(output)},
+        {
+            "run_id": manifest.run_id,
+            "count": manifest.count,
+            "output": None if output is None else str(output),
+        },
     )
     return None
 
@@ -230,42 +236,16 @@ def _input(run: Invocation, file: str | None) -> Iterator[BinaryIO | None]:
             yield opened
 
 
-def _wanted(
-    run: Invocation,
-    count: int | None,
-    rate: float | None,
-    seed: int | None,
-    file: str | None,
-    made_up: dict[str, Any],
-    shards: tuple[Span, ...],
-) -> Manifest:
-    """The manifest of the run that this command would start."""
-    from txnpipe.traffic.manifest import generated_run, input_run, new_run_id, utc_now
-
-    now = utc_now()
-    common: dict[str, Any] = {
-        "run_id": new_run_id(now),
-        "pipeline": run.settings.pipeline,
-        "now": now,
-        "rate": rate,
-        "stream": run.names.stream,
-        "shards": shards,
-    }
-    if file is None:
-        return generated_run(
-            count=count or DEFAULT_COUNT, seed=DEFAULT_SEED if seed is None else seed, **made_up, **common
-        )
-    name = file if file == "-" else str(Path(run.environment.directory / file).resolve())
-    return input_run(input_name=name, **common)
-
-
 def _announce(run: Invocation, job: Job) -> None:
     from rich.markup import escape
 
     manifest = job.manifest
-    named = "standard input" if manifest.input_name == "-" else escape(manifest.input_name or "")
+    named = "standard input" if manifest.input_name == "-" else escape(manifest.input_name or "transactions")
     what = f"{manifest.count:,} transactions" if manifest.count is not None else named
-    pace = f" at {manifest.rate:g}/s" if manifest.rate else ""
+    if manifest.duration_s is not None:
+        what += f" for {manifest.duration_s:g} s"
+    profile = f" ({manifest.profile})" if manifest.profile != "steady" else ""
+    pace = f" at {manifest.rate:g}/s{profile}" if manifest.rate else ""
     if job.earlier is not None:
         run.out.say(
             f"Continuing run [bold]{manifest.run_id}[/bold] ({what}) at record {job.start:,}; "
@@ -274,3 +254,16 @@ def _announce(run: Invocation, job: Job) -> None:
     else:
         shards = f"{len(manifest.shards)} shard{'s' if len(manifest.shards) != 1 else ''}"
         run.out.say(f"Run [bold]{manifest.run_id}[/bold]: {what}{pace} into {manifest.stream} ({shards})")
+    if manifest.partition_key != ACCOUNT:
+        _warn_of_order(run, manifest.partition_key)
+
+
+def _warn_of_order(run: Invocation, partition_key: PartitionKey) -> None:
+    from txnpipe.packaging.rules import enabled_rules
+
+    ordered = [rule.name for rule in enabled_rules(run.settings) if rule.ordered]
+    if ordered:
+        run.out.warn(
+            f"--partition-key {partition_key} spreads an account's records over shards: alerts of "
+            f"{' and '.join(ordered)}, which look at them in order, may differ from what verify asks for."
+        )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from txnpipe.cli.frame import Invocation
 from txnpipe.errors import ExitCode
+from txnpipe.traffic.runs import Rejected
 from txnpipe.traffic.send import Job, Sent
 from txnpipe.traffic.sender import Progress
 
@@ -50,12 +51,13 @@ def summary(run: Invocation, sent: Sent) -> ExitCode:
     rate = progress.acknowledged / elapsed
     invalid = result.invalid if result else 0
     lines = result.invalid_lines if result else ()
-    acknowledged_all = result is not None
+    acknowledged_all = not sent.given_up
     run.out.result(
         "send",
         {
-            "run_id": sent.manifest.run_id,
+            "run_id": sent.manifest.run_id if sent.stored else None,
             "count": result.count if result else sent.manifest.count,
+            "finished": result is not None,
             "acknowledged": progress.acknowledged,
             "all_acknowledged": acknowledged_all,
             "unacknowledged": list(sent.given_up[:100]),
@@ -64,9 +66,10 @@ def summary(run: Invocation, sent: Sent) -> ExitCode:
             "retried": progress.throttled + progress.failed,
             "failed_calls": progress.failed_calls,
             "invalid": invalid,
-            "invalid_lines": [
-                {"line": line.line, "reason": line.reason, "detail": line.detail} for line in lines
-            ],
+            "invalid_lines": [_line(line) for line in lines],
+            "lines": result.lines if result else None,
+            "blank": result.blank if result else None,
+            "stopped_at": _line(sent.stopped) if sent.stopped else None,
             "seconds": round(progress.elapsed_s, 3),
             "records_per_second": round(rate, 1),
             "by_shard": progress.by_shard,
@@ -91,5 +94,26 @@ def summary(run: Invocation, sent: Sent) -> ExitCode:
             f"{len(sent.given_up):,} records were not acknowledged; the same command tries them again."
         )
         return ExitCode.DIFFERENCE
-    run.out.say("Next: txnpipe verify")
+    if sent.stopped is not None:
+        return _say_stopped(run, sent, sent.stopped)
+    if not sent.stored:
+        run.out.say("The input holds no transaction: nothing was sent, and no run was stored.")
+    else:
+        run.out.say("Next: txnpipe verify")
     return ExitCode.DIFFERENCE if invalid else ExitCode.OK
+
+
+def _say_stopped(run: Invocation, sent: Sent, line: Rejected) -> ExitCode:
+    run.out.warn(f"line {line.line} ended the run: {line.reason}: {line.detail}")
+    if sent.stored:
+        run.out.say(
+            "What comes before it is sent. Mend it and run the same command: it continues at that line, if "
+            "the lines before are unchanged. --on-error skip goes on without it."
+        )
+    else:
+        run.out.say("Nothing comes before it, so nothing was sent. Mend it and run the same command.")
+    return ExitCode.DIFFERENCE
+
+
+def _line(line: Rejected) -> dict[str, object]:
+    return {"line": line.line, "reason": line.reason, "detail": line.detail}

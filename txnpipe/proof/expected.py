@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from txnpipe.proof.checksum import Checksum, Content, digest, parts
+from txnpipe.traffic.buckets import BUCKET_SQL, BucketSums, bucket_of, content_of_transaction
 from txnpipe.traffic.generator import INDEX_DIGITS, Event, Generator
 from txnpipe.traffic.manifest import RUN_ID_LENGTH, Manifest
 from txnpipe.traffic.runs import RunStore
-from txnpipe.traffic.spool import spooled_events
-from txnpipe.transactions import Transaction, parse
+from txnpipe.traffic.spool import id_of, read_part, spooled_events
+from txnpipe.transactions import parse
 
 BUCKET_DIGITS = 3
 """A bucket of a synthetic run is 1,000 consecutive indexes."""
@@ -54,9 +55,9 @@ class Expected(Protocol):
 
 
 def expected_of(store: RunStore, manifest: Manifest) -> Expected:
-    """What a run should have stored."""
+    """What a run should have stored; of a run without a known count, what it has sent so far."""
     if manifest.source == "generated":
-        return GeneratedRows(manifest)
+        return GeneratedRows(store.with_count(manifest))
     return SpooledRows(store, manifest.run_id)
 
 
@@ -137,7 +138,7 @@ class GeneratedRows:
 class SpooledRows:
     """The rows of an input run. Ids are the user's, so a bucket is named by the first digits of their MD5."""
 
-    bucket_sql = "SUBSTRING(MD5(transaction_id), 1, 3)"
+    bucket_sql = BUCKET_SQL
     ids_are_ours = False
 
     def __init__(self, store: RunStore, run_id: str) -> None:
@@ -146,40 +147,44 @@ class SpooledRows:
 
     def count(self) -> int:
         """See `Expected`."""
-        return sum(len(events) for _, events in spooled_events(self._store, self.run_id))
+        keys = self._store.part_keys(self.run_id)
+        return read_part(self._store, keys[-1])[0].end if keys else 0
 
     def checksums(self) -> dict[str, Checksum]:
-        """See `Expected`."""
-        sums: dict[str, list[int]] = {}
-        for content in self._contents():
-            high, low = parts(digest(content))
-            total = sums.setdefault(_bucket(content.transaction_id), [0, 0, 0])
-            total[0] += 1
-            total[1] += high
-            total[2] += low
-        return {bucket: Checksum(*total) for bucket, total in sums.items()}
+        """See `Expected`. `send` has added them up; only an unfinished run's spool is read."""
+        stored = self._store.buckets(self.run_id)
+        if stored is not None:
+            return stored
+        sums = BucketSums()
+        for _, events in spooled_events(self._store, self.run_id):
+            for event in events:
+                sums.add(parse(event))
+        return sums.checksums()
 
     def members(self, buckets: Collection[str]) -> Iterator[tuple[str, dict[str, Content]]]:
-        """See `Expected`. One pass over the spool for all of them."""
+        """See `Expected`. One pass over the spool for all of them; only their rows are read in full."""
         found: dict[str, dict[str, Content]] = {bucket: {} for bucket in buckets}
-        for content in self._contents():
-            rows = found.get(_bucket(content.transaction_id))
-            if rows is not None:
-                rows.setdefault(content.transaction_id, content)
+        for transaction_id, event in self._events():
+            rows = found.get(bucket_of(transaction_id))
+            if rows is not None and transaction_id not in rows:
+                rows[transaction_id] = content_of_transaction(parse(event))
         yield from found.items()
 
     def find(self, transaction_id: str) -> Content | None:
         """See `Expected`."""
-        return next((c for c in self._contents() if c.transaction_id == transaction_id), None)
+        return next(
+            (content_of_transaction(parse(event)) for id_, event in self._events() if id_ == transaction_id),
+            None,
+        )
 
     def rejects(self) -> dict[str, str]:
         """See `Expected`. What is no transaction is not sent."""
         return {}
 
-    def _contents(self) -> Iterator[Content]:
+    def _events(self) -> Iterator[tuple[str, bytes]]:
         for _, events in spooled_events(self._store, self.run_id):
             for event in events:
-                yield content_of_transaction(parse(event))
+                yield id_of(event), event
 
 
 def content_of(event: Event) -> Content:
@@ -198,20 +203,6 @@ def content_of(event: Event) -> Content:
     )
 
 
-def content_of_transaction(t: Transaction) -> Content:
-    """The row that a transaction becomes."""
-    return Content(
-        t.transaction_id,
-        int(t.amount.scaleb(2)),
-        t.transaction_type,
-        t.timestamp.isoformat(sep=" ", timespec="microseconds"),
-        t.account_id,
-        t.merchant,
-        t.country,
-        t.currency,
-    )
-
-
 def run_of(transaction_id: str) -> str | None:
     """The run that a synthetic event's id names, None where the id is of another making."""
     head, dash, digits = transaction_id[:RUN_ID_LENGTH], transaction_id[RUN_ID_LENGTH : RUN_ID_LENGTH + 1], ""
@@ -227,10 +218,6 @@ def _checksum(contents: Iterable[Content]) -> Checksum:
         total_high += high
         total_low += low
     return Checksum(rows, total_high, total_low)
-
-
-def _bucket(transaction_id: str) -> str:
-    return hashlib.md5(transaction_id.encode(), usedforsecurity=False).hexdigest()[:3]
 
 
 def _is_number(text: str) -> bool:

@@ -20,6 +20,7 @@ from txnpipe.proof.checksum import CONTENT_COLUMNS, Content, digest, row_content
 from txnpipe.proof.expected import expected_of, run_of
 from txnpipe.proof.in_stream import SEARCH_S, Place, StreamSearch
 from txnpipe.proof.verify import Sources
+from txnpipe.traffic.keys import ACCOUNT
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.transactions import InvalidTransaction, parse
 
@@ -80,7 +81,7 @@ def follow(sources: Sources, transaction_id: str, *, clock: Callable[[], float] 
     search = StreamSearch(kinesis, sources.names.stream, clock=clock)
     place = rows[0].place if rows else _reject_place(rejects)
     if place is None:
-        key = _key(content, transaction_id)
+        key = _key(manifest, content, transaction_id)
         place = search.find(key, since, lambda data: _is(data, transaction_id))
     arrived = rows[0].arrived_at if rows else rejects[0].arrived_at if rejects else None
     hops = [
@@ -274,8 +275,9 @@ def _reject_place(rejects: list[Reject]) -> Place | None:
     return Place(rejects[0].shard_id, rejects[0].sequence_number) if rejects else None
 
 
-def _key(content: Content | None, transaction_id: str) -> str:
-    return (content.account_id if content else None) or transaction_id
+def _key(manifest: Manifest | None, content: Content | None, transaction_id: str) -> str:
+    field = manifest.partition_key if manifest else ACCOUNT
+    return getattr(content, field, None) or transaction_id
 
 
 def _is(data: bytes, transaction_id: str) -> bool:

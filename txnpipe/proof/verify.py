@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,10 +21,13 @@ from txnpipe.proof.alerts import (
     stored_alert_counts,
 )
 from txnpipe.proof.checksum import Checksum, digest
-from txnpipe.proof.expected import Expected, content_of_transaction, expected_of
+from txnpipe.proof.expected import Expected, expected_of
 from txnpipe.proof.latency import Latency, alert_latency, row_latency
 from txnpipe.proof.rows import RowProof, compare_rows, stored_under_any_run
+from txnpipe.proof.sending import await_count
 from txnpipe.proof.settling import QUIET_S, Arrived, Awaited, Settled, settle
+from txnpipe.traffic.buckets import content_of_transaction
+from txnpipe.traffic.keys import ACCOUNT
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.runs import Marker, RunResult, RunStore, at_work
 from txnpipe.transactions import parse
@@ -84,7 +87,8 @@ class Proof:
     alert_latency: Latency | None
     seconds: float
     order_dependent: frozenset[str] = frozenset()
-    """Rules that look at an account's transactions in an order which the analytics app need not keep."""
+    """Rules that look at an account's transactions in an order which the analytics app, or the partition key
+    of the run, need not keep."""
     differences: tuple[str, ...] = field(default=())
 
     @property
@@ -120,6 +124,11 @@ def verify(
 ) -> Proof:
     """Proves one run. Raises TxnpipeError where something cannot be asked; differences are no error."""
     started = clock()
+    if manifest.partition_key != ACCOUNT:
+        sources = replace(sources, rules_in_order=False)
+    if manifest.source == "generated" and manifest.count is None:
+        manifest = await_count(sources.store, manifest, timeout_s, clock, sleep)
+        timeout_s = max(timeout_s - (clock() - started), 0.0)
     warehouse, run_id = sources.warehouse, manifest.run_id
     expected = expected_of(sources.store, manifest)
     sending = _Sending(sources.store, manifest, expected)
@@ -363,8 +372,6 @@ def _dead_letters(sources: Sources, manifest: Manifest) -> DeadLetterProof:
 
 
 def _judged(proof: Proof) -> Proof:
-    from dataclasses import replace
-
     return replace(proof, differences=tuple(_differences(proof)))
 
 
@@ -390,7 +397,7 @@ def _differences(proof: Proof) -> list[str]:
         ):
             if finding:
                 plural = "alert" if finding.count == 1 else "alerts"
-                doubt = " (it depends on an order that parallelism above 1 may change)"
+                doubt = " (it depends on an order that parallelism above 1, or the partition key, may change)"
                 unsure = rule.rule in proof.order_dependent
                 found.append(f"{finding.count:,} {what} {rule.rule} {plural}{doubt if unsure else ''}")
     unexplained = len(proof.rejects.own) - proof.rejects.explained

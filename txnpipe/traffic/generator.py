@@ -29,6 +29,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from txnpipe.traffic.breaking import BROKEN_REASONS, broken
+from txnpipe.traffic.keys import ACCOUNT
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.mix import BURST, HISTORY, LANE, hot_chance, story_share
 from txnpipe.traffic.population import KINDS, MERCHANTS, PLACES, UNIT, noise, typical_amounts
@@ -94,6 +95,11 @@ class Generator:
         self._run = manifest.run_id
         self._accounts = manifest.accounts
         self._pace = manifest.pace
+        self._key_field = manifest.partition_key
+        self._keyed_by_account = manifest.partition_key == ACCOUNT
+        self.earliest: int | None = None
+        """Event time of the earliest valid record that `record` made, in microseconds since 1970, UTC."""
+        self.latest: int | None = None
         start = manifest.start.replace(tzinfo=None) - (manifest.start.utcoffset() or timedelta(0))
         self._start = (start - _EPOCH) // timedelta(microseconds=1)
         self._keyed = hashlib.blake2b(digest_size=32, key=manifest.seed.to_bytes(8, "little"))
@@ -176,11 +182,18 @@ class Generator:
         )
 
     def record(self, index: int) -> tuple[str, bytes]:
-        """Partition key and payload, as `partition_key` and `encode` make them of `transaction(index)`; a bad
+        """Partition key and payload, as `key_of` and `encode` make them of `transaction(index)`; a bad
         record is broken after that."""
-        key, payload = self._encoded(self.event(index))
+        event = self.event(index)
+        key, payload = self._encoded(event)
         reason = self.reason(index) if self._bad_below > self._repeat_below else None
-        return key, payload if reason is None else broken(payload, reason)
+        if reason is not None:
+            return key, broken(payload, reason)
+        if self.earliest is None or event.micros < self.earliest:
+            self.earliest = event.micros
+        if self.latest is None or event.micros > self.latest:
+            self.latest = event.micros
+        return key, payload
 
     def records(self, start: int, stop: int) -> Iterator[tuple[str, bytes]]:
         """Partition keys and payloads of the indexes from `start` up to, not including, `stop`."""
@@ -191,7 +204,8 @@ class Generator:
         when = self._seconds.get(seconds) or self._format(seconds)
         fraction = f".{micros:06d}" if micros else ""
         cents = e.cents
-        return e.account_id, (
+        key: str = e.account_id if self._keyed_by_account else getattr(e, self._key_field)
+        return key, (
             f'{{"transaction_id":"{e.transaction_id}","amount":{cents // 100}.{cents % 100:02d},'
             f'"transaction_type":"{e.transaction_type}","timestamp":"{when}{fraction}Z",'
             f'"account_id":"{e.account_id}","merchant":{_QUOTED[e.merchant]},"country":"{e.country}",'

@@ -2,7 +2,9 @@
 
 Input is read in a thread of its own, so that what has arrived can go on its way while more is awaited, and is
 cut into rows together with the number of input bytes up to each row's end: a continued run skips exactly
-those. Nothing is refused silently: a row that is no valid transaction is reported with its line number.
+those. Nothing is refused silently: a row that is no valid transaction is reported with its line number, and
+rows follow each other without a gap. Whatever the input holds, memory stays flat: a line, and a row of
+several lines, has a limit.
 """
 
 from __future__ import annotations
@@ -16,20 +18,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple
 
+from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 from txnpipe.transactions import MAX_EVENT_BYTES, InvalidTransaction, Transaction, parse
 
 IDLE_S = 0.3
 """After this long without input what is there goes on its way."""
 _CHUNK = 1 << 16
 _LINE_LIMIT = 4 * MAX_EVENT_BYTES
-"""A longer line is cut off: it cannot be valid, and must not fill the memory."""
+"""A longer line is cut off: it cannot be valid, and must not fill the memory. A CSV's row ends with the line
+that reaches it."""
 _BOM = b"\xef\xbb\xbf"
 
 Format = Literal["json", "csv"]
 
 
 class Row(NamedTuple):
-    """One row of the input. Exactly one of `transaction` and `problem` is there.
+    """One row of the input: a transaction, or a problem, or neither where it is blank or a CSV's header.
 
     line, last_line: numbers of its first and last line, from 1. ends_at: bytes of input up to its end.
     problem: reason and detail.
@@ -57,6 +61,12 @@ class Chunks:
             except queue.Empty:
                 yield None
                 continue
+            if isinstance(chunk, OSError):
+                raise TxnpipeError(
+                    f"The input cannot be read any further: {chunk.strerror or chunk}.",
+                    "Run the same command again once it can: it continues where this one stopped.",
+                    ExitCode.ENVIRONMENT,
+                ) from chunk
             if isinstance(chunk, BaseException):
                 raise chunk
             if not chunk:
@@ -112,22 +122,23 @@ def _lines(chunks: Iterator[bytes | None], position: Position) -> Iterator[_Line
             number += 1
             ends_at += len(text) + cut + 1
             cut = 0
-            yield _Line(number, ends_at, text)
+            yield _Line(number, ends_at, text.removeprefix(_BOM) if number == 1 else text)
         if len(rest) > _LINE_LIMIT:
             cut += len(rest) - _LINE_LIMIT
             rest = rest[:_LINE_LIMIT]
     if rest:
-        yield _Line(number + 1, ends_at + len(rest) + cut, rest)
+        text = rest.removeprefix(_BOM) if number == 0 else rest
+        yield _Line(number + 1, ends_at + len(rest) + cut, text)
 
 
 def _json_rows(lines: Iterator[_Line | None]) -> Iterator[Row | None]:
     for line in lines:
         if line is None:
             yield None
-            continue
-        text = line.text.removeprefix(_BOM) if line.number == 1 else line.text
-        if text.strip():
-            yield _row(line.number, line.number, line.ends_at, text)
+        elif line.text.strip():
+            yield _row(line.number, line.number, line.ends_at, line.text)
+        else:
+            yield Row(line.number, line.number, line.ends_at, None, None)
 
 
 def _row(line: int, last_line: int, ends_at: int, payload: bytes) -> Row:
@@ -147,36 +158,68 @@ def _csv_rows(lines: Iterator[_Line | None], position: Position) -> Iterator[Row
         if not feed.ready():
             yield None
             continue
+        feed.row_bytes = 0
+        problem, cells = None, []
         try:
             cells = next(reader)
         except StopIteration:
             return
-        except csv.Error as error:
-            yield Row(first, feed.number, feed.ends_at, None, ("invalid_csv", str(error)))
+        except (csv.Error, _RowTooLongError) as error:
             reader = csv.reader(feed, strict=True)
-            continue
-        if not cells:
-            continue
-        if position.columns is None:
-            position.columns = tuple(cell.strip().removeprefix("\ufeff") for cell in cells)
-        elif len(cells) != len(position.columns):
-            detail = f"{len(cells)} cells, but the first row names {len(position.columns)}"
-            yield Row(first, feed.number, feed.ends_at, None, ("invalid_csv", detail))
+            spans = f", lines {first} to {feed.number}" if feed.number > first else ""
+            problem = ("invalid_csv", f"{error}{spans}")
+        blank = not cells or (len(cells) == 1 and not cells[0].strip())
+        if problem is None and blank:
+            yield Row(first, feed.number, feed.ends_at, None, None)
+        elif position.columns is None:
+            position.columns = _header(cells, problem, feed.row_bytes)
+            yield Row(first, feed.number, feed.ends_at, None, None)
+        elif problem is None and len(cells) != len(position.columns):
+            problem = ("invalid_csv", f"{len(cells)} cells, but the first row names {len(position.columns)}")
+            yield Row(first, feed.number, feed.ends_at, None, problem)
+        elif problem is not None:
+            yield Row(first, feed.number, feed.ends_at, None, problem)
         else:
             fields = {name: cell for name, cell in zip(position.columns, cells, strict=True) if cell != ""}
             payload = json.dumps(fields, ensure_ascii=False).encode(errors="surrogateescape")
             yield _row(first, feed.number, feed.ends_at, payload)
 
 
+def _header(cells: list[str], problem: tuple[str, str] | None, size: int) -> tuple[str, ...]:
+    """The names of the fields. Raises TxnpipeError (USAGE) where nothing below the header could be read."""
+    if size > _LINE_LIMIT:
+        problem = ("too_large", f"it has more than {_LINE_LIMIT:,} bytes")
+    if problem is not None:
+        raise usage_error(
+            f"The first row of the CSV, which names its columns, cannot be read: {problem[1]}.",
+            "Save the file with line breaks of LF or CRLF and a header such as "
+            "transaction_id,amount,transaction_type,timestamp.",
+        )
+    columns = tuple(cell.strip() for cell in cells)
+    twice = next((name for at, name in enumerate(columns) if name and name in columns[:at]), None)
+    if twice is not None:
+        raise usage_error(
+            f"The first row of the CSV names the column {twice[:40]!r} twice.",
+            "Rename one of the two columns, or remove it.",
+        )
+    return columns
+
+
+class _RowTooLongError(Exception):
+    def __str__(self) -> str:
+        return f"a row has more than {_LINE_LIMIT:,} bytes"
+
+
 class _CsvFeed:
     """Hands lines to csv.reader and remembers how far it got. Pauses only show between rows: csv.reader
-    forgets an unfinished row when it is left."""
+    forgets an unfinished row when it is left. row_bytes: handed out since the row began."""
 
     def __init__(self, lines: Iterator[_Line | None]) -> None:
         self._lines = lines
         self._ahead: _Line | None = None
         self.number = 0
         self.ends_at = 0
+        self.row_bytes = 0
 
     def ready(self) -> bool:
         """Whether the next row, or the end, is there; False where the input pauses."""
@@ -191,8 +234,11 @@ class _CsvFeed:
         return self
 
     def __next__(self) -> str:
+        if self.row_bytes > _LINE_LIMIT:
+            raise _RowTooLongError
         line, self._ahead = self._ahead, None
         while line is None:
             line = next(self._lines)
         self.number, self.ends_at = line.number, line.ends_at
+        self.row_bytes += len(line.text) + 1
         return line.text.decode(errors="surrogateescape") + "\n"

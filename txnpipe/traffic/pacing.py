@@ -1,6 +1,4 @@
-"""How fast records may go: a token bucket per shard that learns whether the service throttles, and one for
-the rate that the user asked for.
-"""
+"""How fast a shard's records may go: a token bucket that learns whether the service throttles."""
 
 from __future__ import annotations
 
@@ -19,7 +17,6 @@ _BURST_S = 0.2
 _WINDOW_S = 0.25
 _PROBE_PORTION = 100
 _LIFTED_AFTER_S = 3.0
-_UNLIMITED = 1 << 30
 
 
 class ShardPace:
@@ -117,29 +114,3 @@ class ShardPace:
             self.factor *= 2
         else:
             self.factor = max(1.0, self.factor / 2)
-
-
-class RatePace:
-    """The rate that the user asked for, in records per second; None lets everything pass."""
-
-    def __init__(self, rate: float | None, now: float) -> None:
-        self._rate = rate
-        self._tokens = 0.0
-        self._filled_at = now
-
-    def allowance(self, now: float) -> int:
-        """How many records may be released now. At most a second's worth is caught up on."""
-        if self._rate is None:
-            return _UNLIMITED
-        self._tokens = min(self._tokens + (now - self._filled_at) * self._rate, max(self._rate, 1.0))
-        self._filled_at = now
-        return int(self._tokens)
-
-    def spend(self, records: int) -> None:
-        """Takes what was released out of the bucket."""
-        if self._rate is not None:
-            self._tokens -= records
-
-    def wait(self) -> float:
-        """Seconds until the next record, at least a hundredth of a second so that records travel together."""
-        return 0.0 if self._rate is None else max((1.0 - self._tokens) / self._rate, 0.01)

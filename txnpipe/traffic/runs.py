@@ -4,6 +4,7 @@ runs/RUN_ID/manifest.json      written before the first record, never changed
 runs/RUN_ID/progress.json      about once a second while `send` works on it
 runs/RUN_ID/result.json        written at the end: the run is finished
 runs/RUN_ID/input/000000.jsonl parts of the spooled input (see `spool`)
+runs/RUN_ID/buckets.json       checksums of the input, written before its result (see `buckets`)
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import msgspec
 from txnpipe.aws import Target, error_code, translated
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.names import BucketKeys
+from txnpipe.proof.checksum import Checksum
+from txnpipe.traffic.buckets import BucketSums, decode_sums
 from txnpipe.traffic.manifest import Manifest, decode_manifest, encode_manifest
 
 ALIVE_FOR_S = 15.0
@@ -32,6 +35,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """How far a run is. Counts are of all attempts of the run.
 
     next_index: every index below it is acknowledged. marks: last acknowledged sequence number by shard.
+    reserved: no index from it on was sent; of runs without a known count, else 0. sending_s: seconds spent
+    sending. first_event, last_event: the range of event times made so far, UTC; of synthetic runs.
     host, pid, pid_started: the process that works, or worked, on the run.
     """
 
@@ -48,6 +53,10 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     pid: int
     pid_started: str
+    reserved: int = 0
+    sending_s: float = 0.0
+    first_event: datetime | None = None
+    last_event: datetime | None = None
     version: int = 1
 
 
@@ -60,7 +69,12 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended: `count` records, all acknowledged; `invalid` lines of the input were not sent."""
+    """How a run ended: `count` records, all acknowledged; `invalid` lines of the input were not sent.
+
+    lines, blank: of the input: all lines, and rows that hold no record (blank lines, a CSV's header). Where
+    no row spans lines, lines = count + invalid + blank. sending_s: seconds spent sending, in all attempts.
+    first_event, last_event: the range of the records' event times, UTC; None where nothing was sent.
+    """
 
     run_id: str
     count: int
@@ -72,6 +86,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     finished_at: datetime
     marks: dict[str, str]
+    lines: int = 0
+    blank: int = 0
+    sending_s: float = 0.0
+    first_event: datetime | None = None
+    last_event: datetime | None = None
     version: int = 1
 
 
@@ -154,6 +173,25 @@ class RunStore:
         """Marks the run as finished."""
         data = msgspec.json.format(msgspec.json.encode(result), indent=2)
         self.put(self._key(result.run_id, "result.json"), data)
+
+    def with_count(self, manifest: Manifest) -> Manifest:
+        """The manifest of a synthetic run with its count, as far as it is known: of a run without a known
+        count, until that has ended, the records up to which all are acknowledged."""
+        if manifest.source != "generated" or manifest.count is not None:
+            return manifest
+        result = self.result(manifest.run_id)
+        stored = None if result else self.marker(manifest.run_id)
+        count = result.count if result else stored.marker.next_index if stored else 0
+        return msgspec.structs.replace(manifest, count=count)
+
+    def buckets(self, run_id: str) -> dict[str, Checksum] | None:
+        """The checksums of a finished run's input; None where there are none that this version can use."""
+        data = self.get(self._key(run_id, "buckets.json"))
+        return None if data is None else decode_sums(data)
+
+    def write_buckets(self, run_id: str, sums: BucketSums) -> None:
+        """Keeps the checksums of a run's whole input."""
+        self.put(self._key(run_id, "buckets.json"), sums.encoded())
 
     def part_key(self, run_id: str, part: int) -> str:
         """The key of a part of the spooled input."""

@@ -16,8 +16,8 @@ from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.traffic.dispatch import Call, Dispatcher, Outgoing
 from txnpipe.traffic.latency import Histogram, Latency
 from txnpipe.traffic.manifest import Span
-from txnpipe.traffic.pacing import RatePace
 from txnpipe.traffic.put_records import Answer
+from txnpipe.traffic.rates import Rate, RatePace
 from txnpipe.traffic.stream import MAX_WORKERS, CallFailed, Stream
 
 CHUNK = 250
@@ -71,7 +71,8 @@ class Sender:
     """Sends one run once. `source` yields chunks of records, an empty chunk where it waits for input.
 
     workers: calls that may be made at the same time, 1 to MAX_WORKERS. ordered: the records of a partition
-    key are stored in their order, whatever fails (see the dispatcher for what it costs).
+    key are stored in their order, whatever fails (see the dispatcher for what it costs). backlog: the most
+    records that wait, None for what the dispatcher wants.
     """
 
     def __init__(
@@ -81,7 +82,8 @@ class Sender:
         *,
         start: int = 0,
         workers: int | None = None,
-        rate: float | None = None,
+        rate: Rate | None = None,
+        backlog: int | None = None,
         report: Callable[[Progress], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         patience_s: float = PATIENCE_S,
@@ -96,7 +98,8 @@ class Sender:
         self._started = now
         self._dispatcher = Dispatcher(spans, now, start, ordered=ordered)
         self._latency = Histogram()
-        self._pace = RatePace(rate, now)
+        self._backlog = backlog
+        self._pace = RatePace(rate, now, start)
         self._changed = threading.Condition()
         self._offered = 0
         self._ended = False
@@ -149,7 +152,7 @@ class Sender:
                         return
                     now = self._clock()
                     d = self._dispatcher
-                    full = not d.wants_more()
+                    full = not d.wants_more() or (self._backlog is not None and d.queued >= self._backlog)
                     allowed = 0 if full else min(self._pace.allowance(now), len(chunk) - at)
                     if allowed:
                         d.offer(chunk[at : at + allowed])

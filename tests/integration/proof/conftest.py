@@ -24,9 +24,9 @@ from txnpipe.packaging.rules import enabled_rules
 from txnpipe.proof.alerts import expected_alerts
 from txnpipe.proof.verify import Proof, Sources, verify
 from txnpipe.traffic.manifest import Manifest, generated_run
+from txnpipe.traffic.put_records import Answer
 from txnpipe.traffic.runs import RunStore
 from txnpipe.traffic.send import Job, choose, send
-from txnpipe.traffic.put_records import Answer
 from txnpipe.transactions import InvalidTransaction, parse
 from txnpipe.warehouse import Warehouse
 from txnpipe.warehouse.migrations import apply

@@ -15,9 +15,9 @@ from txnpipe.proof.checksum import Checksum, Content, digest, parts, row_content
 from txnpipe.proof.expected import (
     GeneratedRows,
     content_of,
-    content_of_transaction,
     run_of,
 )
+from txnpipe.traffic.buckets import content_of_transaction
 from txnpipe.traffic.generator import Generator
 
 ROW = Content("t-1", 1250, "purchase", "2026-01-02 03:04:05.000000", "a", "m", "DE", "EUR")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from txnpipe.traffic.generator import Generator, Label
 from txnpipe.traffic.manifest import Manifest, generated_run
 from txnpipe.traffic.mix import BURST, HISTORY, LANE
-from txnpipe.traffic.send import GeneratedSource
+from txnpipe.traffic.sources import GeneratedSource
 from txnpipe.transactions import encode, parse, partition_key
 
 GOLDEN = Path(__file__).parent / "golden_version_1.jsonl"

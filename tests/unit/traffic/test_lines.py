@@ -6,9 +6,11 @@ import io
 import json
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.traffic.lines import Chunks, Format, Position, Row, rows
 from txnpipe.transactions import encode
 
@@ -28,6 +30,11 @@ def read(data: bytes, form: Format = "json", chunk: int = 7) -> list[Row]:
     return [row for row in rows(pieces, form, Position()) if row is not None]
 
 
+def held(found: list[Row]) -> list[Row]:
+    """The rows that are neither blank nor a header."""
+    return [row for row in found if row.transaction or row.problem]
+
+
 def ids(found: list[Row]) -> list[str]:
     return [row.transaction.transaction_id for row in found if row.transaction]
 
@@ -35,7 +42,8 @@ def ids(found: list[Row]) -> list[str]:
 def test_json_lines() -> None:
     found = read(line(1) + b"\n   \n" + line(2).rstrip(b"\n"))
     assert ids(found) == ["t-1", "t-2"]
-    assert [row.line for row in found] == [1, 4]
+    assert [row.line for row in held(found)] == [1, 4]
+    assert [row.line for row in found] == [1, 2, 3, 4]
 
 
 def test_a_bad_line_is_named_and_the_others_are_read() -> None:
@@ -105,16 +113,18 @@ def test_any_input_is_read_to_its_end_and_positions_add_up(lines: list[bytes], c
     data = b"\n".join(lines)
     found = read(data, chunk=chunk)
     assert [row.ends_at for row in found] == sorted(row.ends_at for row in found)
-    assert all((row.transaction is None) != (row.problem is None) for row in found)
+    assert all(row.transaction is None or row.problem is None for row in found)
     expected = [text for text in data.removeprefix(b"\xef\xbb\xbf").split(b"\n") if text.strip()]
-    assert len(found) == len(expected)
+    assert len(held(found)) == len(expected)
+    assert [row.line for row in found] == list(range(1, len(found) + 1))
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_any_csv_is_read_without_a_crash(data: bytes, chunk: int) -> None:
-    for row in read(b"transaction_id,amount\n" + data, "csv", chunk):
-        assert row.transaction is None
-        assert row.problem is not None
+    found = read(b"transaction_id,amount\n" + data, "csv", chunk)
+    assert all(row.transaction is None for row in found)
+    assert [row.line for row in found] == [1, *(row.last_line + 1 for row in found[:-1])]
+    assert found[-1].ends_at == len(data) + len(b"transaction_id,amount\n")
 
 
 @given(st.integers(0, 10))
@@ -134,9 +144,6 @@ def test_chunks_pass_on_what_the_input_raises() -> None:
         def read1(self, size: int | None = -1) -> bytes:
             raise OSError("input/output error")
 
-    try:
+    with pytest.raises(TxnpipeError, match="cannot be read any further: input/output error") as caught:
         list(Chunks(Broken()))
-    except OSError as error:
-        assert str(error) == "input/output error"
-    else:
-        raise AssertionError("nothing was raised")
+    assert caught.value.exit_code is ExitCode.ENVIRONMENT

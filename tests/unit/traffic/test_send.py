@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.unit.traffic.fakes import FakeS3, FakeStream, spans, target_with
+from tests.unit.traffic.making import NOW, Feeder, lines, marker, wanted, wanted_input
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.traffic import spool
 from txnpipe.traffic.dispatch import Outgoing
-from txnpipe.traffic.manifest import Manifest, decode_manifest, encode_manifest, generated_run, input_run
+from txnpipe.traffic.manifest import decode_manifest, encode_manifest
 from txnpipe.traffic.put_records import Answer
-from txnpipe.traffic.runs import Marker, RunStore, this_process
-from txnpipe.traffic.send import GeneratedSource, choose, send
+from txnpipe.traffic.runs import RunStore
+from txnpipe.traffic.send import choose, send
+from txnpipe.traffic.sources import GeneratedSource
 from txnpipe.traffic.spool import InputSource, read_part
 from txnpipe.transactions import parse
-
-NOW = datetime(2026, 11, 24, 5, 31, 12, tzinfo=UTC)
-
-
-def wanted(run: int = 1, **changes: Any) -> Manifest:
-    made = generated_run(
-        run_id=f"20261124T05311{run}-00000{run}", pipeline="default", count=3000, seed=1, now=NOW
-    )
-    return msgspec.structs.replace(made, **changes)
-
-
-def wanted_input(run: int = 1, name: str = "/data/in.jsonl") -> Manifest:
-    return input_run(run_id=f"20261124T05311{run}-00000{run}", pipeline="default", input_name=name, now=NOW)
-
-
-@pytest.fixture
-def s3() -> FakeS3:
-    return FakeS3()
-
-
-@pytest.fixture
-def store(s3: FakeS3) -> RunStore:
-    return RunStore(target_with(s3=s3), "bucket")
 
 
 class Dying(FakeStream):
@@ -108,26 +85,6 @@ def test_new_starts_another_run(store: RunStore) -> None:
     assert choose(store, wanted(2), new=True).manifest == wanted(2)
 
 
-def marker(**changes: Any) -> Marker:
-    host, _, started = this_process()
-    made = Marker(
-        run_id=wanted(1).run_id,
-        next_index=1024,
-        acknowledged=1024,
-        attempts=1024,
-        throttled=0,
-        failed=0,
-        invalid=0,
-        started_at=NOW,
-        written_at=NOW,
-        marks={},
-        host=host,
-        pid=os.getppid(),
-        pid_started=started,
-    )
-    return msgspec.structs.replace(made, **changes)
-
-
 def test_a_run_that_another_process_works_on_is_left_alone(store: RunStore) -> None:
     choose(store, wanted(1))
     from txnpipe.traffic.runs import _started
@@ -173,8 +130,8 @@ def _any_result() -> Any:
 
 
 def test_a_manifest_of_the_future_is_refused_with_a_fix() -> None:
-    data = encode_manifest(wanted()).replace(b'"version": 2', b'"version": 3')
-    with pytest.raises(TxnpipeError, match="version 3") as caught:
+    data = encode_manifest(wanted()).replace(b'"version": 3', b'"version": 4')
+    with pytest.raises(TxnpipeError, match="version 4") as caught:
         decode_manifest(data, "here")
     assert caught.value.exit_code is ExitCode.USAGE
 
@@ -183,23 +140,6 @@ def test_verify_before_any_send_finds_nothing(store: RunStore) -> None:
     with pytest.raises(TxnpipeError, match="Nothing was sent") as caught:
         store.newest()
     assert caught.value.exit_code is ExitCode.NOT_FOUND
-
-
-def lines(count: int, first: int = 0) -> bytes:
-    return b"".join(
-        json.dumps(
-            {
-                "transaction_id": f"t-{n}",
-                "amount": n,
-                "transaction_type": "purchase",
-                "timestamp": "2026-01-02T03:04:05Z",
-                "run_id": "somebody else's",
-                "unknown": True,
-            }
-        ).encode()
-        + b"\n"
-        for n in range(first, first + count)
-    )
 
 
 def test_input_is_spooled_as_it_is_sent(store: RunStore) -> None:
@@ -224,23 +164,7 @@ def test_input_is_spooled_as_it_is_sent(store: RunStore) -> None:
     assert {parse(event).run_id for event in events} == {manifest.run_id}
 
 
-class Feeder:
-    """Input that ends the program after so many bytes."""
-
-    def __init__(self, data: bytes, dies_after: int | None = None) -> None:
-        self._data = data
-        self._dies_after = dies_after
-        self._at = 0
-
-    def read1(self, size: int) -> bytes:
-        if self._dies_after is not None and self._at >= self._dies_after:
-            raise KeyboardInterrupt
-        chunk = self._data[self._at : self._at + min(size, 1000)]
-        self._at += len(chunk)
-        return chunk
-
-
-@pytest.mark.parametrize("dies_after", [0, 1000, 20_000, 50_000])
+@pytest.mark.parametrize("dies_after", [20_000, 35_000, 50_000])
 def test_a_killed_input_run_goes_on_behind_what_it_spooled(
     store: RunStore, monkeypatch: pytest.MonkeyPatch, dies_after: int
 ) -> None:
@@ -298,7 +222,7 @@ class _Interrupting:
 
 def test_slow_input_is_sent_while_more_is_awaited(store: RunStore) -> None:
     ticks = iter(range(0, 10_000, 2))
-    source = InputSource(store, "run", io.BytesIO(lines(5)), "json", clock=lambda: float(next(ticks)))
+    source = InputSource(store, wanted_input(), io.BytesIO(lines(5)), clock=lambda: float(next(ticks)))
     sizes = [len(chunk) for chunk in source if chunk]
     assert sizes == [1, 1, 1, 1, 1]
 
