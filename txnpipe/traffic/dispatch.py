@@ -198,7 +198,7 @@ class Dispatcher:
             taken = shard.queue.take(room, MAX_CALL_BYTES - size, shard.pace.byte_allowance())
             if taken.records:
                 shard.out = len(taken.records)
-                shard.pace.spend(shard.out, taken.size, now)
+                shard.pace.spend(shard.out, taken.size)
                 segments.append((shard, taken.records))
                 count += shard.out
                 size += taken.size

@@ -14,19 +14,18 @@ _SAFETY = 0.995
 _QUANTUM_S = 0.1
 """While a shard is the limit, records go in portions of this many seconds' worth."""
 _BURST_S = 0.2
-_WINDOW_S = 0.25
-_PROBE_PORTION = 100
+_PROBE_RECORDS = 50
+_PROBE_BYTES = 50 * 1024
 _LIFTED_AFTER_S = 3.0
 
 
 class ShardPace:
-    """One shard's bucket of records and bytes.
+    """One shard's bucket of records and bytes, filled at the documented limit.
 
-    It starts at the documented limit. While records wait and nothing was ever throttled it doubles every
-    quarter of a second, in small portions, so that the first refusal is cheap. A refusal proves that the
-    limit holds: from then on the pace stays just below it, and falls and recovers with further refusals
-    (another producer has its share). Where three seconds' worth above the limit passed without a refusal
-    there is no limit, and the bucket steps aside.
+    Before anything was throttled the bucket may be overdrawn, in small portions: a shard has one call out at
+    a time, so the first refusal costs a portion. It proves that the limit holds: from then on the pace stays
+    just below it, and falls and recovers with further refusals (another producer has its share). Where three
+    seconds' worth above the limit passed without a refusal there is no limit, and the bucket steps aside.
     """
 
     def __init__(self, now: float) -> None:
@@ -37,9 +36,6 @@ class ShardPace:
         self._records = SHARD_RECORDS_PER_SECOND * _BURST_S
         self._bytes = SHARD_BYTES_PER_SECOND * _BURST_S
         self._filled_at = now
-        self._window_started = now
-        self._window_cost = 0.0
-        self._excess = 0.0
         self._last_change = now
 
     def allowance(self, now: float, waiting: int) -> int:
@@ -47,46 +43,42 @@ class ShardPace:
         if self.factor == math.inf:
             return waiting
         self._fill(now)
-        if self._bytes <= 0:
-            return 0
-        portion = SHARD_RECORDS_PER_SECOND * self.factor * _QUANTUM_S
-        if self.factor > 1.0:
-            portion = min(portion, _PROBE_PORTION)
-        allowed = min(int(self._records), waiting)
-        if self.factor > 1.0:
-            allowed = min(allowed, _PROBE_PORTION)
-        return allowed if allowed >= min(waiting, max(1, int(portion))) else 0
+        there = int(self._records) if self._bytes > 0 else 0
+        if not self.limited:
+            return min(waiting, max(there, _PROBE_RECORDS))
+        portion = max(1, int(SHARD_RECORDS_PER_SECOND * self.factor * _QUANTUM_S))
+        return min(there, waiting) if there >= min(waiting, portion) else 0
 
     def byte_allowance(self) -> float:
         """Bytes that may go now. One record may overdraw it; the debt is waited for."""
-        return math.inf if self.factor == math.inf else self._bytes
+        if self.factor == math.inf:
+            return math.inf
+        return self._bytes if self.limited else max(self._bytes, _PROBE_BYTES)
 
-    def spend(self, records: int, size: int, now: float) -> None:
+    def spend(self, records: int, size: int) -> None:
         """Takes what is being sent out of the bucket."""
         if self.factor == math.inf:
             return
         self._records -= records
         self._bytes -= size
-        self._window_cost += max(records / SHARD_RECORDS_PER_SECOND, size / SHARD_BYTES_PER_SECOND)
-        if now - self._window_started >= _WINDOW_S:
-            self._close_window(now)
+        excess = -min(self._records / SHARD_RECORDS_PER_SECOND, self._bytes / SHARD_BYTES_PER_SECOND)
+        if not self.limited and excess > _LIFTED_AFTER_S:
+            self.factor = math.inf
 
     def refused(self, now: float) -> None:
         """The service throttled records of this shard."""
         first = not self.limited
         self.limited = True
         self.factor = _SAFETY if first else max(self.factor * 0.7, 0.1)
-        self._records = min(self._records, 0.0)
-        self._bytes = min(self._bytes, 0.0)
+        self._records = min(self._records, 0.0) if not first else 0.0
+        self._bytes = min(self._bytes, 0.0) if not first else 0.0
         self._filled_at = self._last_change = now
 
     def wait(self, now: float, waiting: int) -> float:
         """Seconds until `allowance` may be positive."""
-        if self.factor == math.inf:
+        if self.factor == math.inf or not self.limited:
             return 0.0
         portion = min(waiting, max(1, int(SHARD_RECORDS_PER_SECOND * self.factor * _QUANTUM_S)))
-        if self.factor > 1.0:
-            portion = min(portion, _PROBE_PORTION)
         records = (portion - self._records) / (SHARD_RECORDS_PER_SECOND * self.factor)
         size = -self._bytes / (SHARD_BYTES_PER_SECOND * self.factor)
         return max(records, size, 0.0) + 0.001 - (now - self._filled_at)
@@ -100,17 +92,3 @@ class ShardPace:
         self._records = min(self._records + gone * records, records * _BURST_S)
         self._bytes = min(self._bytes + gone * size, size * _BURST_S)
         self._filled_at = now
-
-    def _close_window(self, now: float) -> None:
-        elapsed = now - self._window_started
-        self._excess = max(0.0, self._excess + self._window_cost - elapsed)
-        demanded = self._window_cost >= 0.7 * self.factor * elapsed
-        self._window_started, self._window_cost = now, 0.0
-        if self.limited:
-            return
-        if self._excess > _LIFTED_AFTER_S:
-            self.factor = math.inf
-        elif demanded:
-            self.factor *= 2
-        else:
-            self.factor = max(1.0, self.factor / 2)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.traffic.fakes import FakeStream, spans
 from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.traffic import dispatch
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.put_records import Answer
 from txnpipe.traffic.sender import Progress, Sender
@@ -41,14 +42,25 @@ def test_everything_is_sent_whatever_the_number_of_workers(workers: int) -> None
     assert progress.final
 
 
-def test_a_reshard_in_mid_run_loses_nothing_and_keeps_the_order_of_keys() -> None:
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_reshard_in_mid_run_loses_nothing_and_keeps_the_order_of_keys(
+    monkeypatch: pytest.MonkeyPatch, ordered: bool
+) -> None:
+    monkeypatch.setattr(dispatch, "MAP_FRESH_S", 0.0)
     stream = LockedStream(
         spans(1), reshards={5: spans(2, first=1), 20: spans(4, first=3), 40: spans(3, first=7)}
     )
-    progress = Sender(stream, spans(1), workers=3).run(chunks(20_000))
+    progress = Sender(stream, spans(1), workers=3, ordered=ordered).run(chunks(20_000))
     assert sorted(stream.indexes()) == list(range(20_000))
     assert stream.overtaken() == []
+    assert stream.out_of_order() == [] or not ordered
     assert set(progress.by_shard) == {span.shard_id for span in spans(3, first=7)}
+    assert {each.shard_id: each.acknowledged for each in progress.shards} == {
+        shard: len(records) for shard, records in stream.stored.items()
+    }
+    assert [each.open for each in progress.shards] == [True] * 3 + [False] * (len(stream.stored) - 3)
+    assert progress.latency is not None
+    assert progress.latency.calls == stream.calls
 
 
 def test_the_final_report_holds_everything() -> None:
