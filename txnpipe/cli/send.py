@@ -53,6 +53,16 @@ def send(
     partition_key: Annotated[
         PartitionKey | None, typer.Option(help=f"The field that chooses the shard (default: {ACCOUNT}).")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Calls to the stream at the same time (default: 2, and one more per 8 shards)."),
+    ] = None,
+    ordered: Annotated[
+        bool,
+        typer.Option(
+            "--ordered", help="Store the records of a partition key in their order, whatever fails."
+        ),
+    ] = False,
     anomaly_rate: Annotated[
         float | None,
         typer.Option(help="Planted anomalies per record, all rules together (default: 0.009)."),
@@ -116,6 +126,12 @@ def send(
     without --rate as much as the stream takes. Of a file it reads no further after that time, or after as
     many records as the rate makes of it.
 
+    A shard has one call out at a time, and what a call could not store goes first again. Only within one
+    call, which Kinesis does not promise to keep in order, can records of one key change places. With
+    --ordered a call carries a key once: then they cannot. It costs calls where few keys have many records,
+    since a key moves at one record per round trip (of a call of 20 ms: 50 a second), and a record that the
+    stream refuses for good holds back all later ones of its key.
+
     One send is one run; txnpipe verify proves it. The same command after a stop continues its run, and so
     does --resume; time between does not count as --duration. Lines of a file that are no valid transactions
     are not sent but listed. With --on-error stop the first one ends the run: what comes before it is sent,
@@ -134,6 +150,7 @@ def send(
         dry_run=dry_run, output=output, resume=resume, new=new,
     )  # fmt: skip
     check(asked)
+    _check_workers(workers)
     if dry_run:
         return _print(run, asked)
     stream = KinesisStream(run.target, run.names.stream)
@@ -143,11 +160,22 @@ def send(
         _announce(run, job)
         try:
             with showing(run, job) as report:
-                sent = send_run(store, stream, job, source=source, report=report)
+                sent = send_run(
+                    store, stream, job, workers=workers, ordered=ordered, source=source, report=report
+                )
         except KeyboardInterrupt:
             run.out.say(_stopped(job, asked))
             return ExitCode.INTERRUPTED
     return summary(run, sent)
+
+
+def _check_workers(workers: int | None) -> None:
+    from txnpipe.traffic.stream import MAX_WORKERS
+
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
+        raise usage_error(
+            f"--workers is {workers}; it must be 1 to {MAX_WORKERS}.", "Pass such a number to --workers."
+        )
 
 
 def _job(run: Invocation, asked: Options, store: RunStore, stream: Stream) -> Job:

@@ -118,11 +118,13 @@ def send(
     job: Job,
     *,
     workers: int | None = None,
+    ordered: bool = False,
     source: BinaryIO | None = None,
     report: Callable[[Progress], None] | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> Sent:
-    """Sends a job's remaining records. `source` is the input of an input run.
+    """Sends a job's remaining records. `source` is the input of an input run; workers and ordered are the
+    sender's.
 
     Raises TxnpipeError and KeyboardInterrupt; in every case the progress is kept, and `choose` finds it.
     """
@@ -142,6 +144,7 @@ def send(
         spans,
         start=job.start,
         workers=workers,
+        ordered=ordered,
         rate=job.rate,
         backlog=TIMED_BACKLOG * len(spans) if timed else None,
         report=heard,

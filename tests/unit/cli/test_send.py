@@ -46,6 +46,8 @@ def test_a_dry_run_writes_the_records_to_a_file(tmp_path: Path) -> None:
         (("--invalid", "-1"), "--invalid is -1"),
         (("--days", "0"), "--days is 0"),
         (("--output", "x"), "--output is for --dry-run"),
+        (("--workers", "0"), "--workers is 0; it must be 1 to 64"),
+        (("--workers", "65"), "--workers is 65"),
         (("--file", "x", "--skew", "0.1"), "--file sends what is in the file"),
     ],
 )
