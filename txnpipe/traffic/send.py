@@ -22,8 +22,9 @@ from txnpipe.traffic.stream import Stream
 
 CONSIDERED_RUNS = 20
 """An unfinished run is looked for among this many newest ones."""
-TIMED_BACKLOG = 2000
-"""Waiting records per shard of a run with a duration: what waits when it ends is still sent."""
+TIMED_BACKLOG = 1000
+"""Waiting records per shard of a run that only its duration ends: what waits then is still sent, a second's
+worth at the shard's limit."""
 
 
 @dataclass(frozen=True)
