@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import logging
 import os
 import shutil
@@ -90,6 +91,7 @@ class Daemon:
         try:
             self._moto.start()
             self._start_parts(server, listening, self._context(keys))
+            _spare_the_collector()
             self._ready = True
             self._publish("ready")
             log.info("ready on %s", self._runtime.endpoint_url)
@@ -260,6 +262,15 @@ def _prepare_process(home: Home) -> None:
     for noisy in ("waitress", "botocore", "werkzeug"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _spare_the_collector() -> None:
+    """Lets the garbage collector look at less, less often: records in passing gave it a fifth of the work.
+
+    A full collection of all that moto and boto3 load stopped every thread for 0.1 s.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
