@@ -62,27 +62,23 @@ class KinesisStream:
         self._name = name
         self._revive = target.revive
         # The dispatcher retries, per record and knowing the shards; botocore must not retry behind its back.
-        self._client = target.client(
+        client = target.client(
             "kinesis",
             retries={"mode": "standard", "total_max_attempts": 1},
             parameter_validation=False,
             read_timeout=20,
             max_pool_connections=connections,
         )
-        self._put_records = PutRecords(self._client, name)
+        self._put_records = PutRecords(client, name)
+        # Nobody tries again to list the shards, so here botocore does.
+        self._lister = target.client("kinesis")
 
     def open_shards(self) -> tuple[Span, ...]:
         """Lists the shards. Raises TxnpipeError: NOT_FOUND without the stream, SERVICE."""
         spans: list[Span] = []
         request: dict[str, Any] = {"StreamName": self._name, "ShardFilter": {"Type": "AT_LATEST"}}
         while True:
-            try:
-                page = self._client.list_shards(**request)
-            except ClientError as error:
-                if error_code(error) == "ResourceNotFoundException":
-                    raise _no_stream(self._name) from error
-                with translated("list the shards of", self._name):
-                    raise
+            page = self._listed(request)
             for shard in page["Shards"]:
                 if "EndingSequenceNumber" not in shard["SequenceNumberRange"]:
                     hashes = shard["HashKeyRange"]
@@ -90,6 +86,21 @@ class KinesisStream:
             if not page.get("NextToken"):
                 return tuple(spans)
             request = {"NextToken": page["NextToken"]}
+
+    def _listed(self, request: dict[str, Any]) -> dict[str, Any]:
+        with translated("list the shards of", self._name):
+            try:
+                page: dict[str, Any] = self._lister.list_shards(**request)
+            except ClientError as error:
+                if error_code(error) == "ResourceNotFoundException":
+                    raise _no_stream(self._name) from error
+                raise
+            except (BotoConnectionError, HTTPClientError):
+                if self._revive is None:
+                    raise
+                self._revive()
+                page = self._lister.list_shards(**request)
+        return page
 
     def put(self, records: Sequence[Outgoing]) -> Answer:
         """One PutRecords call."""

@@ -79,3 +79,22 @@ def test_what_does_not_pass_ends_the_run_with_what_to_do(content: bytes, code: E
         answering(400, content).put(RECORDS)
     assert caught.value.exit_code is code
     assert fix in caught.value.fix
+
+
+def test_shards_that_cannot_be_listed_are_an_error_that_says_what_to_do() -> None:
+    stream = KinesisStream(Made(None), "s")  # type: ignore[arg-type]
+    with pytest.raises(TxnpipeError, match="Could not list the shards of s") as caught:
+        stream.open_shards()
+    assert caught.value.exit_code is ExitCode.SERVICE
+
+
+def test_services_in_our_power_are_brought_back_to_list_the_shards() -> None:
+    revived: list[bool] = []
+    client = kinesis("http://127.0.0.1:9")
+
+    def revive() -> None:
+        revived.append(True)
+        Wire(lambda _: (200, b'{"Shards": []}')).attach(client)
+
+    assert KinesisStream(Made(revive, client), "s").open_shards() == ()  # type: ignore[arg-type]
+    assert revived == [True]
