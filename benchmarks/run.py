@@ -27,7 +27,16 @@ from report import Report, Row, read
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
-NAMES = ("send", "loader", "verify", "end_to_end", "latency", "kinesis_engine", "event_sources")
+NAMES = (
+    "send",
+    "loader",
+    "verify",
+    "end_to_end",
+    "latency",
+    "hostile_input",
+    "kinesis_engine",
+    "event_sources",
+)
 """In the order of the page: what a user sees first."""
 VERSIONS = ("boto3", "psycopg2-binary", "apache-flink-libraries", "moto", "async-kinesis", "aiokpl", "awscli")
 """Packages whose versions matter to a figure; those that are not installed are left out."""

@@ -37,6 +37,9 @@ BATCH_RECORDS = 100
 BATCH_CHARACTERS = 256 * 1024
 """A row holds no more, so that a reader of few records unpacks few others."""
 
+_BUSY_TIMEOUT_S = 30.0
+"""How long a connection waits for another's lock, all held for microseconds. Python's five seconds can pass
+on a machine that has stopped a thread in between."""
 _ROWS_PER_STATEMENT = 100
 _POOLED_READERS = 4
 _SHRINK_PAGES = 256
@@ -141,6 +144,7 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._file,
+            timeout=_BUSY_TIMEOUT_S,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=_ROWS_PER_STATEMENT + 28,
