@@ -1,21 +1,27 @@
 -- What velocity must have found in a run, from the stored transactions. The run is :run_id.
--- Each account's transactions are numbered in stream order; a transaction is hot when the one events - 1 places before it
--- is at most `seconds` away. The first hot one after one that is not hot is the alert.
-WITH numbered AS (
+-- Each account's transactions in stream order: one is hot when the one events - 1 places before it is at most `seconds`
+-- away. The first hot one after one that is not hot is the alert. One window, so that a million rows are sorted once.
+SELECT 'velocity:' || transaction_id AS alert_id, transaction_id
+FROM (
     SELECT
-        transaction_id, run_id, account_id, "timestamp" AS event_time,
-        ROW_NUMBER() OVER (PARTITION BY account_id ORDER BY LENGTH(sequence_number), sequence_number) AS place
+        transaction_id, run_id, "timestamp" AS event_time,
+        LAG("timestamp", {events} - 1) OVER (
+            PARTITION BY account_id ORDER BY LENGTH(sequence_number), sequence_number
+        ) AS first_time,
+        LAG("timestamp", 1) OVER (
+            PARTITION BY account_id ORDER BY LENGTH(sequence_number), sequence_number
+        ) AS time_before,
+        LAG("timestamp", {events}) OVER (
+            PARTITION BY account_id ORDER BY LENGTH(sequence_number), sequence_number
+        ) AS first_time_before
     FROM transactions
     WHERE account_id IN (SELECT account_id FROM transactions WHERE run_id = :run_id)
-),
-hot AS (
-    SELECT later.transaction_id, later.run_id, later.account_id, later.place
-    FROM numbered AS later
-    JOIN numbered AS earlier ON earlier.account_id = later.account_id AND earlier.place = later.place - ({events} - 1)
-    WHERE later.event_time >= earlier.event_time - INTERVAL '{seconds} seconds'
-      AND later.event_time <= earlier.event_time + INTERVAL '{seconds} seconds'
-)
-SELECT 'velocity:' || hot.transaction_id AS alert_id, hot.transaction_id
-FROM hot
-LEFT JOIN hot AS before ON before.account_id = hot.account_id AND before.place = hot.place - 1
-WHERE hot.run_id = :run_id AND before.place IS NULL
+) AS in_order
+WHERE run_id = :run_id
+  AND event_time >= first_time - INTERVAL '{seconds} seconds'
+  AND event_time <= first_time + INTERVAL '{seconds} seconds'
+  AND NOT COALESCE(
+    time_before >= first_time_before - INTERVAL '{seconds} seconds'
+    AND time_before <= first_time_before + INTERVAL '{seconds} seconds',
+    FALSE
+  )

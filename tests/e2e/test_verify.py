@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -163,6 +164,43 @@ def test_a_file_is_proven_and_so_is_the_same_file_again(pipeline: Pipeline) -> N
     assert trace["stopped_at"] is None
 
 
+def test_every_run_since_then_is_proven_in_one_go(pipeline: Pipeline, sent: str) -> None:
+    known = [each["run_id"] for each in pipeline.run("runs")["runs"]][::-1]
+    document = pipeline.run("verify", "--all", "--timeout", "5", code=ExitCode.DIFFERENCE)
+    verdicts = {each["run_id"]: each["equal"] for each in document["runs"]}
+    assert list(verdicts) == known
+    assert verdicts[sent]
+    (different,) = [run_id for run_id, equal in verdicts.items() if not equal]
+    told = pipeline.cloud.run("verify", "--since", "1d", "--timeout", "5", "--pipeline", pipeline.name)
+    assert told.returncode == ExitCode.DIFFERENCE
+    assert all(run_id in told.stdout for run_id in known)
+    assert f"Run {different}: different" in told.stdout
+    assert f"Run {sent}: equal" not in told.stdout
+    after = known[known.index(different) + 1 :]
+    created = pipeline.run("runs", "show", after[0])["manifest"]["created_at"]
+    later = pipeline.run("verify", "--since", created)
+    assert [each["run_id"] for each in later["runs"]] == after
+    assert all(each["equal"] and each["state"] == "finished" for each in later["runs"])
+
+
+def test_a_planted_bad_record_is_followed_to_its_reject(pipeline: Pipeline) -> None:
+    mixed = next(
+        each
+        for each in pipeline.run("verify", "--all", "--timeout", "5", code=ExitCode.DIFFERENCE)["runs"]
+        if each["rejects"]["planted"]
+    )
+    by_reason = mixed["rejects"]["planted_by_reason"]
+    assert sum(each["sent"] for each in by_reason.values()) == mixed["rejects"]["planted"]
+    assert all(each["rejected"] == each["sent"] for each in by_reason.values())
+    found = pipeline.run("rejects", "--reason", "missing_field")["rejects"]
+    payloads = [json.loads(base64.b64decode(each["payload_base64"])) for each in found]
+    transaction_id = next(each for each in payloads if each["run_id"] == mixed["run_id"])["transaction_id"]
+    trace = pipeline.run("verify", "--id", transaction_id)
+    assert trace["stopped_at"] is None
+    assert [hop["ok"] for hop in trace["hops"]] == [True, True, True]
+    assert "on purpose: missing_field" in trace["hops"][0]["text"]
+
+
 def test_a_reject_is_listed_shown_and_followed(pipeline: Pipeline) -> None:
     names = Names(pipeline.name, ACCOUNT, REGION)
     kinesis = pipeline.cloud.client("kinesis")
@@ -218,6 +256,9 @@ def test_rejects_are_mended_sent_as_a_run_of_their_own_and_proven(pipeline: Pipe
         ("alerts", "--rule", "no"),
         ("rejects", "--limit", "0"),
         ("verify", "--timeout", "-1"),
+        ("verify", "--since", "yesterday"),
+        ("verify", "--since", "1h", "--all"),
+        ("verify", "--all", "--report", "proof.html"),
     ],
 )
 def test_bad_input_is_a_usage_error(pipeline: Pipeline, arguments: tuple[str, ...]) -> None:

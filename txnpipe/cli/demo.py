@@ -227,7 +227,8 @@ def _tell_sent(run: Invocation, story: _Story, sent: Sent, stage: str, *, ok: bo
 
 def _verify(run: Invocation, story: _Story, sent: Sent, stage: str) -> None:
     from txnpipe.packaging.rules import enabled_rules, rules_in_order
-    from txnpipe.proof.verify import Sources, verify
+    from txnpipe.proof.sources import Sources
+    from txnpipe.proof.verify import verify
     from txnpipe.traffic.runs import RunStore
     from txnpipe.warehouse import open_warehouse
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from txnpipe.cli.frame import Invocation
 
 if TYPE_CHECKING:
-    from txnpipe.proof.verify import Proof, Sources
+    from txnpipe.proof.sources import Sources
+    from txnpipe.proof.verify import Proof
 
 
 def place_for(run: Invocation, report: Path) -> Path:

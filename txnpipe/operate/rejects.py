@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,14 +70,19 @@ def newest_rejects(
     limit: int,
     reason: str | None = None,
     since: datetime | None = None,
-    at_most_bytes: int | None = None,
+    holding: Sequence[bytes] = (),
 ) -> list[Reject]:
-    """At most `limit` rejects, the last arrived first. since: of arrival, UTC without a zone."""
+    """At most `limit` rejects, the last arrived first. since: of arrival, UTC without a zone.
+
+    holding: only those whose payload holds one of these texts (see `payload_patterns`).
+    """
     conditions, parameters = _conditions(reason, since)
     parameters["limit"] = limit
-    if at_most_bytes is not None:
-        conditions.append("payload_bytes <= :at_most_bytes")
-        parameters["at_most_bytes"] = at_most_bytes
+    texts = (pattern for text in holding for pattern in payload_patterns(text))
+    patterns = {f"holding_{n}": pattern for n, pattern in enumerate(texts)}
+    if patterns:
+        conditions.append(f"({' OR '.join(f'payload LIKE :{name}' for name in patterns)})")
+        parameters |= patterns
     result = warehouse.query(
         f"SELECT {_COLUMNS} FROM rejected_transactions WHERE {' AND '.join(conditions)} "  # noqa: S608 - constants
         "ORDER BY arrived_at DESC, sequence_number LIMIT :limit",
@@ -110,6 +115,34 @@ def rejects_of(
             " AND (arrived_at > :at OR (arrived_at = :at AND (sequence_number > :sequence"
             " OR (sequence_number = :sequence AND shard_id > :shard))))"
         )
+
+
+def rejects_with(warehouse: Warehouse, hashes: Sequence[str], *, since: datetime) -> list[Reject]:
+    """The rejects that arrived then or later and whose payload has one of these SHA-256, in hexadecimal; at
+    least one must be asked for."""
+    result = warehouse.query(
+        f"SELECT {_COLUMNS} FROM rejected_transactions "  # noqa: S608 - constants
+        "WHERE arrived_at >= :since AND payload_sha256 IN :hashes ORDER BY arrived_at, sequence_number",
+        {"since": since, "hashes": tuple(hashes)},
+    )
+    return [_reject(row) for row in result.rows]
+
+
+def payload_patterns(text: bytes) -> tuple[str, str, str]:
+    """LIKE patterns of which one matches the stored payload of every record that holds `text`.
+
+    Payloads are stored in base64, which turns three bytes into four characters: what becomes of a text
+    depends on whether it begins at the first, second or third of three, and at its ends on its neighbours.
+    The patterns leave out those ends, at most one byte at each: who needs certainty looks at the payload.
+    """
+    first, second, third = (_pattern(text, before) for before in range(3))
+    return first, second, third
+
+
+def _pattern(text: bytes, before: int) -> str:
+    encoded = base64.b64encode(b"\0" * before + text).decode()
+    known_from, known_to = -(-before * 8 // 6), (before + len(text)) * 8 // 6
+    return f"%{encoded[known_from:known_to]}%"
 
 
 def find_rejects(warehouse: Warehouse, ending: str) -> list[Reject]:

@@ -1,12 +1,12 @@
 """Condenses rows to checksums, in Python for what was sent and in SQL for what is stored.
 
-A row becomes a text, the text its MD5, and a bucket of rows the number of rows and two sums over their MD5s.
-Sums do not depend on order, and unlike exclusive-or a row that is there twice does not cancel out. SQL has no
-portable way to read a hexadecimal number, so the letters a-f are translated to the digits 0-5 and the result
-is read as a decimal one: 15 characters always fit BIGINT. Two such sums leave about 90 bits to chance.
+A row becomes a text, the text its MD5, and a bucket of rows the number of rows and two sums over their MD5s:
+of the first 15 hexadecimal digits as a number, and of the next 15. Sums do not depend on order, and unlike
+exclusive-or a row that is there twice does not cancel out. Two such sums leave 120 bits to chance.
 
-The text is the same on Redshift and PostgreSQL: the amount in cents, the timestamp through TO_CHAR to the
-microsecond, fields separated and absent ones marked by control characters, which no stored string holds.
+The text holds the amount in cents and the timestamp in microseconds since 1970; fields are separated and
+absent ones marked by control characters, which no stored string holds. A hexadecimal number is read in
+different ways on Redshift (STRTOL, see its Database Developer Guide) and on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -17,23 +17,29 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-_SEPARATOR = "\x1f"
+from txnpipe.proof.micros import micros_of, micros_sql, moment
+from txnpipe.warehouse.interface import Dialect
+
 _ABSENT = "\x1e"
-_DIGITS = str.maketrans("abcdef", "012345")
 _PART = 15
 
 
 class Content(NamedTuple):
-    """What a row must hold, run_id apart, which selects the rows. `when`: YYYY-MM-DD HH:MM:SS.ffffff, UTC."""
+    """What a row must hold, run_id apart, which selects the rows. micros: microseconds since 1970, UTC."""
 
     transaction_id: str
     cents: int
     transaction_type: str
-    when: str
+    micros: int
     account_id: str | None
     merchant: str | None
     country: str | None
     currency: str | None
+
+    @property
+    def when(self) -> str:
+        """The timestamp as YYYY-MM-DD HH:MM:SS.ffffff."""
+        return moment(self.micros).isoformat(sep=" ", timespec="microseconds")
 
 
 @dataclass(frozen=True)
@@ -44,28 +50,24 @@ class Checksum:
     high: int = 0
     low: int = 0
 
+    def __add__(self, other: Checksum) -> Checksum:
+        return Checksum(self.rows + other.rows, self.high + other.high, self.low + other.low)
+
 
 def digest(content: Content) -> str:
-    """The MD5 of a row, in hexadecimal: what DIGEST computes in SQL."""
-    text = _SEPARATOR.join(
-        (
-            content.transaction_id,
-            str(content.cents),
-            content.transaction_type,
-            content.when,
-            _ABSENT if content.account_id is None else content.account_id,
-            _ABSENT if content.merchant is None else content.merchant,
-            _ABSENT if content.country is None else content.country,
-            _ABSENT if content.currency is None else content.currency,
-        )
+    """The MD5 of a row, in hexadecimal: what `digest_sql` computes in SQL."""
+    transaction_id, cents, kind, micros, account_id, merchant, country, currency = content
+    text = (
+        f"{transaction_id}\x1f{cents}\x1f{kind}\x1f{micros}"
+        f"\x1f{_ABSENT if account_id is None else account_id}\x1f{_ABSENT if merchant is None else merchant}"
+        f"\x1f{_ABSENT if country is None else country}\x1f{_ABSENT if currency is None else currency}"
     )
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def parts(row_digest: str) -> tuple[int, int]:
     """The two numbers of a digest that are summed."""
-    digits = row_digest.translate(_DIGITS)
-    return int(digits[:_PART]), int(digits[_PART : 2 * _PART])
+    return int(row_digest[:_PART], 16), int(row_digest[_PART : 2 * _PART], 16)
 
 
 def row_content(row: tuple[object, ...]) -> Content:
@@ -78,7 +80,7 @@ def row_content(row: tuple[object, ...]) -> Content:
         str(transaction_id),
         int(Decimal(str(amount)).scaleb(2)),
         str(transaction_type),
-        when.isoformat(sep=" ", timespec="microseconds"),
+        micros_of(when),
         account_id,
         merchant,
         country,
@@ -90,24 +92,42 @@ CONTENT_COLUMNS = (
     'transaction_id, amount, transaction_type, "timestamp", account_id, merchant, country, currency'
 )
 
-DIGEST = (
-    "MD5(transaction_id || CHR(31) || CAST(CAST(amount * 100 AS BIGINT) AS VARCHAR) || CHR(31)"
-    " || transaction_type || CHR(31) || TO_CHAR(\"timestamp\", 'YYYY-MM-DD HH24:MI:SS.US')"
-    " || CHR(31) || COALESCE(account_id, CHR(30)) || CHR(31) || COALESCE(merchant, CHR(30))"
-    " || CHR(31) || COALESCE(country, CHR(30)) || CHR(31) || COALESCE(currency, CHR(30)))"
-)
-"""SQL: the digest of a row of `transactions`."""
+
+def digest_sql(dialect: Dialect) -> str:
+    """SQL: the digest of a row of `transactions`."""
+    micros = micros_sql(dialect, '"timestamp"')
+    return (
+        "MD5(transaction_id || CHR(31) || CAST(CAST(amount * 100 AS BIGINT) AS VARCHAR) || CHR(31)"
+        f" || transaction_type || CHR(31) || CAST({micros} AS VARCHAR)"
+        " || CHR(31) || COALESCE(account_id, CHR(30)) || CHR(31) || COALESCE(merchant, CHR(30))"
+        " || CHR(31) || COALESCE(country, CHR(30)) || CHR(31) || COALESCE(currency, CHR(30)))"
+    )
 
 
-def _sum(first: int) -> str:
-    return f"SUM(CAST(TRANSLATE(SUBSTRING(digest, {first}, {_PART}), 'abcdef', '012345') AS BIGINT))"
+def total_query(dialect: Dialect) -> str:
+    """SQL: number of rows and both sums of a whole run; takes :run_id."""
+    rows = f"SELECT {digest_sql(dialect)} AS digest FROM transactions WHERE run_id = :run_id"  # noqa: S608
+    return f"SELECT COUNT(*), {_sums(dialect)} FROM ({rows}) AS digested"  # noqa: S608 - constants
 
 
-def bucket_query(bucket: str) -> str:
+def bucket_query(dialect: Dialect, bucket: str) -> str:
     """SQL: bucket, number of rows and both sums of every bucket of a run; takes :run_id.
 
     bucket: an SQL expression over `transactions`.
     """
-    rows = f"SELECT {bucket} AS bucket, {DIGEST} AS digest FROM transactions WHERE run_id = :run_id"  # noqa: S608
-    sums = f"{_sum(1)}, {_sum(1 + _PART)}"
-    return f"SELECT bucket, COUNT(*), {sums} FROM ({rows}) AS digested GROUP BY bucket"  # noqa: S608
+    rows = f"SELECT {bucket} AS bucket, {digest_sql(dialect)} AS digest FROM transactions"  # noqa: S608
+    return (
+        f"SELECT bucket, COUNT(*), {_sums(dialect)} "  # noqa: S608 - constants
+        f"FROM ({rows} WHERE run_id = :run_id) AS digested GROUP BY bucket"
+    )
+
+
+def _sums(dialect: Dialect) -> str:
+    return ", ".join(f"SUM({_number(dialect, first)})" for first in (1, 1 + _PART))
+
+
+def _number(dialect: Dialect, first: int) -> str:
+    digits = f"SUBSTRING(digest, {first}, {_PART})"
+    if dialect == "redshift":
+        return f"CAST(STRTOL({digits}, 16) AS DECIMAL(38, 0))"
+    return f"CAST(CAST('x' || {digits} AS BIT(60)) AS BIGINT)"

@@ -17,9 +17,10 @@ from txnpipe.operate.dead_letters import list_dead_letters
 from txnpipe.operate.rejects import Reject, newest_rejects
 from txnpipe.proof.alerts import expected_alerts
 from txnpipe.proof.checksum import CONTENT_COLUMNS, Content, digest, row_content
-from txnpipe.proof.expected import expected_of, run_of
+from txnpipe.proof.expected import expected_of
+from txnpipe.proof.generated_rows import run_of
 from txnpipe.proof.in_stream import SEARCH_S, Place, StreamSearch
-from txnpipe.proof.verify import Sources
+from txnpipe.proof.sources import Sources
 from txnpipe.traffic.keys import ACCOUNT
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.transactions import InvalidTransaction, parse
@@ -63,6 +64,15 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class _Sent:
+    """What is known of the record's sending. reason: why it must be rejected; None for a good record."""
+
+    manifest: Manifest | None = None
+    content: Content | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class _Row:
     content: Content
     run_id: str | None
@@ -73,44 +83,48 @@ class _Row:
 
 def follow(sources: Sources, transaction_id: str, *, clock: Callable[[], float] = time.monotonic) -> Trace:
     """Follows one transaction_id. Raises TxnpipeError where a hop cannot be asked."""
-    manifest, content = _sent(sources, transaction_id)
+    sent = _sent(sources, transaction_id)
     rows = _rows(sources, transaction_id)
-    since = manifest.created_at.astimezone(UTC) - _MARGIN if manifest else None
+    since = sent.manifest.created_at.astimezone(UTC) - _MARGIN if sent.manifest else None
     rejects = _rejects(sources, transaction_id, since)
     kinesis = sources.target.client("kinesis", retries={"mode": "standard", "total_max_attempts": 1})
     search = StreamSearch(kinesis, sources.names.stream, clock=clock)
     place = rows[0].place if rows else _reject_place(rejects)
     if place is None:
-        key = _key(manifest, content, transaction_id)
+        key = _key(sent, transaction_id)
         place = search.find(key, since, lambda data: _is(data, transaction_id))
     arrived = rows[0].arrived_at if rows else rejects[0].arrived_at if rejects else None
     hops = [
-        _sent_hop(manifest, content),
+        _sent_hop(sent),
         _stream_hop(search, sources.names.stream, place, arrived),
-        *_stored_hops(sources, rows, rejects, content, transaction_id, since, place),
+        *_stored_hops(sources, rows, rejects, sent, transaction_id, since, place),
     ]
     if rows:
         hops += _alert_hops(sources, transaction_id, rows[0].run_id)
     return Trace(transaction_id, tuple(hops))
 
 
-def _sent(sources: Sources, transaction_id: str) -> tuple[Manifest | None, Content | None]:
+def _sent(sources: Sources, transaction_id: str) -> _Sent:
     run_id = run_of(transaction_id)
     ids = sources.store.ids()
     candidates = [run_id] if run_id in ids and run_id else ids[:SEARCHED_RUNS]
     for candidate in candidates:
         manifest = sources.store.manifest(candidate)
-        content = expected_of(sources.store, manifest).find(transaction_id)
-        if content is not None:
-            return manifest, content
-    return None, None
+        expected = expected_of(sources.store, manifest)
+        content = expected.find([transaction_id]).get(transaction_id)
+        reason = expected.reason(transaction_id)
+        if content is not None or reason is not None:
+            return _Sent(manifest, content, reason)
+    return _Sent()
 
 
-def _sent_hop(manifest: Manifest | None, content: Content | None) -> Hop:
+def _sent_hop(sent: _Sent) -> Hop:
+    manifest, content = sent.manifest, sent.content
+    if manifest is not None and sent.reason is not None:
+        return Hop("sent", True, f"in run {manifest.run_id}, as a bad record on purpose: {sent.reason}")
     if manifest is None or content is None:
         return Hop("sent", None, "by no run of this pipeline that is remembered; perhaps by another producer")
-    amount = f"{content.cents / 100:,.2f}"
-    when = f"{content.transaction_type} of {amount} at {content.when}"
+    when = f"{content.transaction_type} of {content.cents / 100:,.2f} at {content.when}"
     return Hop("sent", True, f"in run {manifest.run_id}: {when}, account {content.account_id or 'none'}")
 
 
@@ -128,7 +142,7 @@ def _stored_hops(
     sources: Sources,
     rows: list[_Row],
     rejects: list[Reject],
-    content: Content | None,
+    sent: _Sent,
     transaction_id: str,
     since: datetime | None,
     place: Place | None,
@@ -136,9 +150,12 @@ def _stored_hops(
     for reject in rejects:
         expected_repeat = bool(rows) and reject.reason == "id_reused"
         text = f"{reject.reason}: {reject.detail} ({reject.shard_id}, {reject.sequence_number})"
-        yield Hop("rejected", None if expected_repeat else False, text)
+        if reject.reason == sent.reason:
+            yield Hop("rejected", True, f"{text}, as it should be")
+        else:
+            yield Hop("rejected", None if expected_repeat else False, text)
     if rows:
-        yield _row_hop(rows, content)
+        yield _row_hop(rows, sent)
         return
     letters = [
         letter
@@ -147,12 +164,17 @@ def _stored_hops(
     ]
     for letter in letters:
         yield Hop("on-failure bucket", False, f"{letter.condition} {letter.error}: {letter.key}".strip())
-    if not rejects and not letters:
+    if sent.reason is not None and not rejects and not letters:
+        yield Hop("rejected", False, f"not rejected yet; it must be, as {sent.reason}")
+    elif not rejects and not letters:
         text = "not in transactions; the loader has not got to it yet" if place else "not in transactions"
         yield Hop("row", False, text)
 
 
-def _row_hop(rows: list[_Row], content: Content | None) -> Hop:
+def _row_hop(rows: list[_Row], sent: _Sent) -> Hop:
+    content = sent.content
+    if sent.reason is not None:
+        return Hop("row", False, f"stored, and is a bad record: it must be rejected as {sent.reason}")
     if len(rows) > 1:
         return Hop("row", False, f"stored {len(rows)} times")
     row = rows[0]
@@ -160,10 +182,15 @@ def _row_hop(rows: list[_Row], content: Content | None) -> Hop:
     text = f"stored {row.stored_at.isoformat(sep=' ')} UTC, {latency:.0f} ms after it arrived"
     if content is not None and digest(row.content) != digest(content):
         names = CONTENT_COLUMNS.replace('"', "").split(", ")
-        pairs = zip(names, row.content, content, strict=True)
+        pairs = zip(names, _shown(row.content), _shown(content), strict=True)
         wrong = [f"{name} is {is_} and was {was}" for name, is_, was in pairs if is_ != was]
         return Hop("row", False, f"{text}, but changed: {'; '.join(wrong)}")
     return Hop("row", True, text)
+
+
+def _shown(content: Content) -> tuple[str, ...]:
+    amount = f"{content.cents / 100:.2f}"
+    return content.transaction_id, amount, content.transaction_type, content.when, *map(str, content[4:])
 
 
 def _alert_hops(sources: Sources, transaction_id: str, run_id: str | None) -> Iterator[Hop]:
@@ -263,21 +290,27 @@ def _rows(sources: Sources, transaction_id: str) -> list[_Row]:
 
 def _rejects(sources: Sources, transaction_id: str, since: datetime | None) -> list[Reject]:
     naive = since.replace(tzinfo=None) if since else None
-    looked_at = newest_rejects(sources.warehouse, limit=_REJECTS_LOOKED_AT, since=naive)
+    texts = _written(transaction_id)
+    looked_at = newest_rejects(sources.warehouse, limit=_REJECTS_LOOKED_AT, since=naive, holding=texts)
     return [reject for reject in looked_at if _names(reject.payload, transaction_id)]
 
 
 def _names(payload: bytes, transaction_id: str) -> bool:
-    return json.dumps(transaction_id).encode() in payload or transaction_id.encode() in payload
+    return any(text in payload for text in _written(transaction_id))
+
+
+def _written(transaction_id: str) -> tuple[bytes, bytes]:
+    """An id as it is, and as JSON in ASCII writes it."""
+    return transaction_id.encode(errors="surrogatepass"), json.dumps(transaction_id)[1:-1].encode()
 
 
 def _reject_place(rejects: list[Reject]) -> Place | None:
     return Place(rejects[0].shard_id, rejects[0].sequence_number) if rejects else None
 
 
-def _key(manifest: Manifest | None, content: Content | None, transaction_id: str) -> str:
-    field = manifest.partition_key if manifest else ACCOUNT
-    return getattr(content, field, None) or transaction_id
+def _key(sent: _Sent, transaction_id: str) -> str:
+    field = sent.manifest.partition_key if sent.manifest else ACCOUNT
+    return getattr(sent.content, field, None) or transaction_id
 
 
 def _is(data: bytes, transaction_id: str) -> bool:

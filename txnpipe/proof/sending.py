@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
+from txnpipe.traffic.generator import INDEX_DIGITS
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.runs import RunStore, at_work
+from txnpipe.warehouse.interface import Warehouse
 
 POLL_S = 0.5
+
+
+def with_all_stored(store: RunStore, warehouse: Warehouse, manifest: Manifest) -> Manifest:
+    """The manifest with a count that covers whatever is stored, of a run that has not ended.
+
+    Its `send` may have been killed before it knew of the last acknowledgements.
+    """
+    if store.result(manifest.run_id) is not None:
+        return manifest
+    result = warehouse.query(
+        "SELECT MAX(transaction_id) FROM transactions WHERE run_id = :run_id AND transaction_id LIKE :ours",
+        {"run_id": manifest.run_id, "ours": f"{manifest.run_id}-{'_' * INDEX_DIGITS}"},
+    )
+    digits = str(result.rows[0][0] or "")[-INDEX_DIGITS:]
+    stored = int(digits) + 1 if digits.isdigit() and digits.isascii() else 0
+    return msgspec.structs.replace(manifest, count=max(manifest.count or 0, stored))
 
 
 def await_count(

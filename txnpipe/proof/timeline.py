@@ -1,23 +1,22 @@
 """How a run went over time, and over the shards: what only the report asks for.
 
 The warehouse counts: of a run of any size a hundred or so rows come back. Latency here is what `latency` says
-it is, per bucket of arrival. The SQL is the same on Redshift and PostgreSQL: whole seconds through EXTRACT,
-which is all that Redshift's gives, and the microseconds through TO_CHAR.
+it is, per bucket of arrival.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from txnpipe.warehouse.interface import Warehouse
+from txnpipe.proof.micros import micros_of, micros_sql, moment
+from txnpipe.warehouse.interface import Dialect, Warehouse
 
 MAX_BUCKETS = 120
 MAX_SHARDS = 200
 """Of the shards, those with the most rows."""
 _SECOND = 1_000_000
-_EPOCH = datetime(1970, 1, 1)
 _WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200)
 _DAY_S = 86_400
 
@@ -75,21 +74,23 @@ class Timeline:
 def timeline(warehouse: Warehouse, run_id: str) -> Timeline | None:
     """Asks the warehouse; None where nothing of the run is stored."""
     result = warehouse.query(
-        "SELECT COUNT(*), COUNT(DISTINCT shard_id), MIN(arrived_at), MAX(arrived_at), MIN(stored_at), "
-        "MAX(stored_at) FROM transactions WHERE run_id = :run_id",
+        "SELECT COUNT(*), MIN(arrived_at), MAX(arrived_at), MIN(stored_at), MAX(stored_at) "
+        "FROM transactions WHERE run_id = :run_id",
         {"run_id": run_id},
     )
-    rows, shard_count, first_arrived, last_arrived, first_stored, last_stored = result.rows[0]
+    rows, first_arrived, last_arrived, first_stored, last_stored = result.rows[0]
     if not rows:
         return None
     start, end = min(first_arrived, first_stored), max(last_arrived, last_stored)
     width_s = bucket_width((end - start).total_seconds())
     start = _floor(start, width_s)
-    count = (_micros(end) - _micros(start)) // round(width_s * _SECOND) + 1
-    asked = {"run_id": run_id, "start": _micros(start), "width": round(width_s * _SECOND)}
-    arrived = _spreads(warehouse.query(_ROWS, asked).rows)
-    stored = {int(number): int(each) for number, each in warehouse.query(_STORED, asked).rows}
-    alerts = _spreads(warehouse.query(_ALERTS, asked).rows)
+    count = (micros_of(end) - micros_of(start)) // round(width_s * _SECOND) + 1
+    asked = {"run_id": run_id, "start": micros_of(start), "width": round(width_s * _SECOND)}
+    sql = queries(warehouse.dialect)
+    arrived = _spreads(warehouse.query(sql["rows"], asked).rows)
+    stored = {int(number): int(each) for number, each in warehouse.query(sql["stored"], asked).rows}
+    alerts = _spreads(warehouse.query(sql["alerts"], asked).rows)
+    shards = warehouse.query(sql["shards"], {"run_id": run_id}).rows
     return Timeline(
         start=start,
         first_arrived=first_arrived,
@@ -107,11 +108,8 @@ def timeline(warehouse: Warehouse, run_id: str) -> Timeline | None:
             )
             for number in range(count)
         ),
-        shards=tuple(
-            ShardVolume(str(shard_id), int(each))
-            for shard_id, each in warehouse.query(_SHARDS, {"run_id": run_id}).rows
-        ),
-        shard_count=int(shard_count),
+        shards=tuple(ShardVolume(str(shard_id), int(each)) for shard_id, each, _ in shards),
+        shard_count=int(shards[0][2]),
     )
 
 
@@ -128,11 +126,7 @@ def bucket_width(span_s: float) -> float:
 
 def _floor(when: datetime, width_s: float) -> datetime:
     width = round(width_s * _SECOND)
-    return _EPOCH + timedelta(microseconds=_micros(when) // width * width)
-
-
-def _micros(when: datetime) -> int:
-    return (when - _EPOCH) // timedelta(microseconds=1)
+    return moment(micros_of(when) // width * width)
 
 
 def _spreads(rows: Iterable[tuple[object, ...]]) -> dict[int, tuple[int, Spread]]:
@@ -142,36 +136,39 @@ def _spreads(rows: Iterable[tuple[object, ...]]) -> dict[int, tuple[int, Spread]
     }
 
 
-def _sql_micros(column: str) -> str:
-    whole = f"CAST(FLOOR(EXTRACT(EPOCH FROM {column})) AS BIGINT)"
-    return f"({whole} * 1000000 + CAST(TO_CHAR({column}, 'US') AS BIGINT))"
+def queries(dialect: Dialect) -> dict[str, str]:
+    """All that is asked beside the range, by name: rows, alerts, stored, shards."""
+    return {
+        "rows": _spread_query(dialect, "arrived_at", "stored_at", "transactions WHERE run_id = :run_id"),
+        "alerts": _spread_query(
+            dialect,
+            "t.arrived_at",
+            "a.stored_at",
+            "alerts AS a JOIN transactions AS t ON t.transaction_id = a.transaction_id "
+            "WHERE a.run_id = :run_id AND t.run_id = :run_id",
+        ),
+        "stored": (
+            f"SELECT bucket, COUNT(*) FROM (SELECT {_bucket_sql(dialect, 'stored_at')} AS bucket "  # noqa: S608
+            "FROM transactions WHERE run_id = :run_id) AS stored GROUP BY bucket"
+        ),
+        # The window counts the groups: how many shards there are, before the limit.
+        "shards": (
+            "SELECT shard_id, COUNT(*), COUNT(*) OVER () FROM transactions "  # noqa: S608 - constants
+            "WHERE run_id = :run_id GROUP BY shard_id "
+            f"ORDER BY COUNT(*) DESC, shard_id LIMIT {MAX_SHARDS}"
+        ),
+    }
 
 
-def _sql_bucket(column: str) -> str:
-    return f"({_sql_micros(column)} - :start) / :width"
+def _bucket_sql(dialect: Dialect, column: str) -> str:
+    return f"({micros_sql(dialect, column)} - :start) / :width"
 
 
-def _spread_query(arrived: str, stored: str, source: str) -> str:
-    elapsed = f"CAST({_sql_micros(stored)} - {_sql_micros(arrived)} AS DOUBLE PRECISION) / 1000"
-    rows = f"SELECT {_sql_bucket(arrived)} AS bucket, {elapsed} AS ms FROM {source}"  # noqa: S608 - constants
+def _spread_query(dialect: Dialect, arrived: str, stored: str, source: str) -> str:
+    elapsed = f"{micros_sql(dialect, stored)} - {micros_sql(dialect, arrived)}"
+    rows = (
+        f"SELECT {_bucket_sql(dialect, arrived)} AS bucket, "  # noqa: S608 - constants
+        f"CAST({elapsed} AS DOUBLE PRECISION) / 1000 AS ms FROM {source}"
+    )
     points = ", ".join(f"PERCENTILE_CONT({p}) WITHIN GROUP (ORDER BY ms)" for p in ("0.5", "0.95"))
     return f"SELECT bucket, COUNT(*), {points}, MAX(ms) FROM ({rows}) AS measured GROUP BY bucket"  # noqa: S608
-
-
-_ROWS = _spread_query("arrived_at", "stored_at", "transactions WHERE run_id = :run_id")
-_ALERTS = _spread_query(
-    "t.arrived_at",
-    "a.stored_at",
-    "alerts AS a JOIN transactions AS t ON t.transaction_id = a.transaction_id "
-    "WHERE a.run_id = :run_id AND t.run_id = :run_id",
-)
-_STORED = (
-    f"SELECT bucket, COUNT(*) FROM (SELECT {_sql_bucket('stored_at')} AS bucket FROM transactions "  # noqa: S608
-    "WHERE run_id = :run_id) AS stored GROUP BY bucket"
-)
-_SHARDS = (
-    "SELECT shard_id, COUNT(*) FROM transactions WHERE run_id = :run_id "  # noqa: S608 - constants
-    f"GROUP BY shard_id ORDER BY COUNT(*) DESC, shard_id LIMIT {MAX_SHARDS}"
-)
-QUERIES = (_ROWS, _ALERTS, _STORED, _SHARDS)
-"""All that is asked beside the range; a test reads them as both dialects."""

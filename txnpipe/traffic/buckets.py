@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from txnpipe.proof.checksum import Checksum, Content, digest, parts
+from txnpipe.proof.micros import micros_of
 from txnpipe.transactions import Transaction
 
 BUCKET_SQL = "SUBSTRING(MD5(transaction_id), 1, 3)"
@@ -78,7 +79,7 @@ def content_of_transaction(t: Transaction) -> Content:
         t.transaction_id,
         int(t.amount.scaleb(2)),
         t.transaction_type,
-        t.timestamp.isoformat(sep=" ", timespec="microseconds"),
+        micros_of(t.timestamp),
         t.account_id,
         t.merchant,
         t.country,

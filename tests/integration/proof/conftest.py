@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,8 +24,9 @@ from txnpipe.local.postgres.server import HOST
 from txnpipe.names import Names
 from txnpipe.packaging.rules import enabled_rules
 from txnpipe.proof.alerts import expected_alerts
-from txnpipe.proof.verify import Proof, Sources, verify
-from txnpipe.traffic.manifest import Manifest, generated_run
+from txnpipe.proof.sources import Sources
+from txnpipe.proof.verify import Proof, verify
+from txnpipe.traffic.manifest import Manifest, generated_run, input_run
 from txnpipe.traffic.put_records import Answer
 from txnpipe.traffic.runs import RunStore
 from txnpipe.traffic.send import Job, choose, send
@@ -194,3 +197,29 @@ def _place(tables: Installation, opened: Callable[[], Warehouse]) -> Iterator[Pl
         made.change("TRUNCATE transactions, alerts, rejected_transactions")
         yield made
     connection.close()
+
+
+@pytest.fixture
+def sent_input() -> Callable[..., Manifest]:
+    """Sends an input of so many lines, of a few accounts with bursts and spikes, and stores what it makes."""
+
+    def sent(place: Place, count: int) -> Manifest:
+        lines = [
+            {
+                "transaction_id": f"in-{n}",
+                "amount": 20_000 if n % 50 == 49 else 400 if n % 40 == 39 else 10 + n % 7,
+                "transaction_type": "purchase",
+                "timestamp": f"2026-01-02T{n // 60:02d}:{n % 60:02d}:00Z"
+                if n % 100 < 80
+                else "2026-01-02T23:00:00Z",
+                "account_id": f"a-{n % 5}",
+            }
+            for n in range(count)
+        ]
+        manifest = input_run(run_id="20261124T053141-4f9a1c", pipeline="default", input_name="-", now=NOW)
+        data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+        place.deliver(choose(place.store, manifest, new=True), io.BytesIO(data))
+        place.alert(manifest)
+        return manifest
+
+    return sent

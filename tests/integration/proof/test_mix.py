@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.integration.proof.conftest import Place
+from txnpipe.proof.rejected import Planted
 from txnpipe.traffic.generator import Generator
 from txnpipe.traffic.mix import Mix
 
@@ -23,8 +24,9 @@ def test_a_run_with_everything_that_arrived_is_equal(place_both_ways: Place) -> 
     assert proof.settled.reason == "complete"
     assert proof.rows.expected == proof.rows.stored == COUNT - reasons.total() - repeats
     assert proof.rejects.by_reason == reasons
-    assert (proof.rejects.planted, proof.rejects.planted_missing) == (reasons.total(), 0)
-    assert (proof.rejects.own, proof.rejects.others) == ((), 0)
+    assert (proof.rejects.planted_count, proof.rejects.planted_missing) == (reasons.total(), 0)
+    assert proof.rejects.planted == {reason: Planted(n, n) for reason, n in reasons.items()}
+    assert (proof.rejects.own, proof.rejects.own_count, proof.rejects.others) == ((), 0, 0)
 
 
 def test_a_bad_record_that_is_not_rejected_is_a_difference(place: Place) -> None:

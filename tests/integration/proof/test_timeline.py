@@ -11,6 +11,7 @@ import pytest
 from tests.integration.proof.conftest import ARRIVED, Place
 from tests.unit.proof.report.reading import pictures, read
 from tests.unit.proof.report.samples import CIRCUMSTANCES, HOSTILE
+from txnpipe.proof.latency import alert_latency, row_latency
 from txnpipe.proof.report.page import page
 from txnpipe.proof.timeline import MAX_BUCKETS, MAX_SHARDS, Spread, Timeline, timeline
 
@@ -139,3 +140,31 @@ def test_the_page_of_a_damaged_run_names_a_hostile_id_as_text(place: Place) -> N
     assert hostile in named
     assert f"{manifest.run_id}-000000007" in named
     assert "<script" not in written
+
+
+def test_latency_is_what_python_makes_of_the_same_times(place_both_ways: Place) -> None:
+    place, chance = place_both_ways, random.Random(11)
+    times = []
+    for _ in range(500):
+        arrived = ARRIVED + timedelta(microseconds=chance.randrange(60_000_000))
+        times.append((arrived, arrived + timedelta(microseconds=round(chance.lognormvariate(11, 1)))))
+    store(place, times)
+    place.change(
+        "INSERT INTO alerts SELECT 'large_amount:' || transaction_id, 'large_amount', transaction_id, "
+        "account_id, amount, \"timestamp\", stored_at, run_id, 'detail', arrived_at, "
+        "stored_at + INTERVAL '70 ms', shard_id, sequence_number FROM transactions "
+        "WHERE MOD(CAST(sequence_number AS BIGINT), 7) = 0"
+    )
+    for found, elapsed in (
+        (row_latency(place.warehouse, RUN), [stored - arrived for arrived, stored in times]),
+        (
+            alert_latency(place.warehouse, RUN),
+            [stored - arrived + timedelta(milliseconds=70) for arrived, stored in times[::7]],
+        ),
+    ):
+        values = sorted(each / timedelta(milliseconds=1) for each in elapsed)
+        assert found is not None
+        assert found.rows == len(values)
+        assert (found.p50_ms, found.p95_ms, found.p99_ms, found.max_ms) == pytest.approx(
+            [percentile(values, share) for share in (0.5, 0.95, 0.99, 1.0)], abs=0.0501
+        )

@@ -6,14 +6,13 @@ import base64
 import hashlib
 import io
 import json
-from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tests.integration.proof.conftest import ARRIVED, NOW, Place
-from txnpipe.proof.checksum import CONTENT_COLUMNS, DIGEST, digest, row_content
+from txnpipe.proof.checksum import CONTENT_COLUMNS, digest, digest_sql, row_content
 from txnpipe.proof.expected import expected_of
 from txnpipe.proof.rows import stored_checksums
 from txnpipe.proof.verify import Proof
@@ -39,7 +38,8 @@ def test_a_run_that_arrived_is_equal(place_both_ways: Place) -> None:
 def test_python_and_sql_agree_on_every_digest_and_every_bucket(place_both_ways: Place) -> None:
     place = place_both_ways
     manifest = place.send(COUNT)
-    result = place.warehouse.query(f"SELECT {DIGEST}, {CONTENT_COLUMNS} FROM transactions")
+    digested = digest_sql(place.warehouse.dialect)
+    result = place.warehouse.query(f"SELECT {digested}, {CONTENT_COLUMNS} FROM transactions")
     assert all(row[0] == digest(row_content(row[1:])) for row in result.rows)
     expected = expected_of(place.store, manifest)
     assert stored_checksums(place.warehouse, expected) == expected.checksums()
@@ -79,80 +79,8 @@ def test_python_and_sql_agree_on_odd_input(place_both_ways: Place) -> None:
     assert proof.rows.equal
 
 
-def damage(place: Place, manifest: Manifest) -> dict[str, list[str]]:
-    """The damage of a bad day: 7 rows deleted, 5 changed, 3 duplicated, 2 added, alerts removed and added."""
-    deleted = ids(manifest, 0, 999, 1000, 1500, 2000, 2001, 2999)
-    changed = ids(manifest, 5, 1005, 1006, 2005, 2998)
-    duplicated = ids(manifest, 7, 1007, 1008)
-    extra = [f"{manifest.run_id}-000009999", "somebody-elses"]
-    alerts = [row[0] for row in place.rows("SELECT alert_id FROM alerts ORDER BY alert_id")]
-    removed, doubled = [alerts[0], alerts[-1]], [alerts[1]]
-    for transaction_id in deleted:
-        place.change("DELETE FROM transactions WHERE transaction_id = %s", [transaction_id])
-    place.change("UPDATE transactions SET amount = amount + 0.01 WHERE transaction_id = %s", [changed[0]])
-    place.change("UPDATE transactions SET merchant = NULL WHERE transaction_id = %s", [changed[1]])
-    place.change("UPDATE transactions SET country = '' WHERE transaction_id = %s", [changed[2]])
-    place.change(
-        'UPDATE transactions SET "timestamp" = "timestamp" + INTERVAL \'1 microsecond\' '
-        "WHERE transaction_id = %s",
-        [changed[3]],
-    )
-    place.change("UPDATE transactions SET run_id = 'another' WHERE transaction_id = %s", [changed[4]])
-    for transaction_id in duplicated:
-        place.change(
-            "INSERT INTO transactions SELECT * FROM transactions WHERE transaction_id = %s", [transaction_id]
-        )
-    for transaction_id in extra:
-        place.change(
-            "INSERT INTO transactions SELECT %s, 1, 'purchase', arrived_at, NULL, NULL, NULL, NULL, run_id, "
-            "arrived_at, stored_at, shard_id, '1' FROM transactions WHERE transaction_id = %s",
-            [transaction_id, duplicated[1]],
-        )
-        place.change(
-            "DELETE FROM transactions a USING transactions b WHERE a.ctid < b.ctid "
-            "AND a.transaction_id = b.transaction_id AND a.transaction_id = %s",
-            [transaction_id],
-        )
-    for alert_id in removed:
-        place.change("DELETE FROM alerts WHERE alert_id = %s", [alert_id])
-    place.change("INSERT INTO alerts SELECT * FROM alerts WHERE alert_id = %s", doubled)
-    place.change(
-        "INSERT INTO alerts SELECT 'velocity:invented', 'velocity', 'invented', account_id, amount, "
-        "event_time, detected_at, run_id, detail, arrived_at, stored_at, shard_id, sequence_number "
-        "FROM alerts LIMIT 1"
-    )
-    return {
-        "missing": deleted,
-        "changed": changed,
-        "duplicate": duplicated,
-        "extra": extra,
-        "missing alerts": removed,
-        "duplicate alerts": doubled,
-    }
-
-
 def alert_ids(proof: Proof, kind: str) -> list[str]:
     return sorted(each for rule in proof.rules for each in getattr(rule, kind).ids)
-
-
-def test_damage_done_by_hand_is_named_exactly(place_both_ways: Place) -> None:
-    place = place_both_ways
-    manifest = place.send(COUNT)
-    done = damage(place, manifest)
-    proof = place.verify(manifest)
-    rows = proof.rows
-    assert sorted(rows.missing.ids) == done["missing"]
-    assert sorted(rows.changed.ids) == done["changed"]
-    assert sorted(rows.duplicate.ids) == done["duplicate"]
-    assert sorted(rows.extra.ids) == done["extra"]
-    assert (rows.missing.count, rows.changed.count, rows.duplicate.count, rows.extra.count) == (7, 5, 3, 2)
-    fields = Counter(name for names in rows.fields.values() for name in names)
-    assert fields == {"amount": 1, "merchant": 1, "country": 1, "timestamp": 1, "run_id": 1}
-    missing_alerts = alert_ids(proof, "missing")
-    assert set(done["missing alerts"]) <= set(missing_alerts)
-    assert alert_ids(proof, "duplicate") == done["duplicate alerts"]
-    assert "velocity:invented" in alert_ids(proof, "extra")
-    assert len(proof.differences) >= 7
 
 
 def test_nothing_but_the_alerts_that_were_removed_is_missing(place: Place) -> None:
@@ -221,7 +149,7 @@ def test_rejects_of_other_origin_are_counted_and_not_judged(place: Place) -> Non
     reject(place, b"x" * 20_000, "invalid_json", 10**6 + 1)
     proof = place.verify(manifest)
     assert proof.equal
-    assert (len(proof.rejects.own), proof.rejects.others) == (0, 2)
+    assert (proof.rejects.own_count, proof.rejects.others) == (0, 2)
 
 
 def test_a_reject_of_this_run_is_a_difference(place: Place) -> None:
@@ -373,8 +301,7 @@ def test_the_spool_holds_what_is_stored(place: Place) -> None:
     manifest = send_input(place, data)
     expected = expected_of(place.store, manifest)
     assert expected.count() == len(ODD)
-    content = expected.find("odd-3")
-    assert content is not None
+    content = expected.find(["odd-3", "none"])["odd-3"]
     assert content.when == "2026-06-29 22:00:00.000000"
 
 

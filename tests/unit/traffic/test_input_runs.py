@@ -16,7 +16,7 @@ from tests.unit.traffic.fakes import FakeS3, FakeStream, spans
 from tests.unit.traffic.making import NOW, lines, wanted, wanted_input
 from txnpipe.errors import TxnpipeError
 from txnpipe.proof import checksum
-from txnpipe.proof.expected import SpooledRows
+from txnpipe.proof.spooled_rows import SpooledRows
 from txnpipe.traffic import buckets, spool
 from txnpipe.traffic.generator import Generator
 from txnpipe.traffic.keys import PARTITION_KEYS, PartitionKey, key_of

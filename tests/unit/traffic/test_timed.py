@@ -13,7 +13,8 @@ import pytest
 from tests.unit.traffic.fakes import FakeStream, spans
 from tests.unit.traffic.making import NOW, Feeder, lines
 from txnpipe.errors import ExitCode, TxnpipeError
-from txnpipe.proof.expected import GeneratedRows, expected_of
+from txnpipe.proof.expected import expected_of
+from txnpipe.proof.generated_rows import GeneratedRows
 from txnpipe.proof.sending import await_count
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.generator import Generator

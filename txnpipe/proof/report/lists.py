@@ -24,19 +24,32 @@ def set_aside(proof: Proof) -> Markup:
     """Rejects and dead letters since the run began."""
     rejects, letters = proof.rejects, proof.dead_letters
     parts = []
-    if rejects.own or rejects.others:
+    if rejects.own_count or rejects.others:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in rejects.by_reason.items())
         parts.append(
             element(
                 "p",
                 None,
-                f"Rejected records: {len(rejects.own):,} of this run, {rejects.explained:,} of them "
+                f"Rejected records: {rejects.own_count:,} of this run, {rejects.explained:,} of them "
                 f"explained by a stored row that says the same; {rejects.others:,} of other origin. "
                 f"By reason: {reasons}.",
             )
         )
     if rejects.own:
         parts.append(_rejects(proof))
+    if rejects.planted:
+        right = rejects.planted_count - rejects.planted_missing
+        reasons = ", ".join(
+            f"{reason} {each.rejected:,} of {each.sent:,}" for reason, each in rejects.planted.items()
+        )
+        parts.append(
+            element(
+                "p",
+                None,
+                f"Bad records that were sent on purpose: {right:,} of {rejects.planted_count:,} were "
+                f"rejected for their reasons: {reasons}.",
+            )
+        )
     if letters.batches:
         parts.append(
             element(
@@ -62,10 +75,15 @@ def _findings(proof: Proof) -> Iterator[tuple[str, Finding]]:
         yield f"Missing alerts of {rule.rule}", rule.missing
         yield f"Extra alerts of {rule.rule}", rule.extra
         yield f"Duplicate alerts of {rule.rule}", rule.duplicate
+        yield f"Changed alerts of {rule.rule}", rule.changed
 
 
 def _names(label: str, finding: Finding, proof: Proof) -> Markup:
-    fields = proof.rows.fields if finding is proof.rows.changed else {}
+    changed = [
+        (proof.rows.changed, proof.rows.fields),
+        *((rule.changed, rule.fields) for rule in proof.rules),
+    ]
+    fields = next((named for each, named in changed if each is finding), {})
     return join(
         element("h3", None, f"{label}: {finding.count:,}"),
         _ids(finding.ids, finding.count, {key: ", ".join(names) for key, names in fields.items()}),
@@ -108,7 +126,7 @@ def _rejects(proof: Proof) -> Markup:
         for each in own[:SHOWN]
     )
     label = "Rejected records of this run"
-    caption = f"{label}, the newest {SHOWN} of {len(own):,}" if len(own) > SHOWN else label
+    caption = f"{label}, {SHOWN} of {proof.rejects.own_count:,}" if len(own) > SHOWN else label
     table = element(
         "table",
         None,

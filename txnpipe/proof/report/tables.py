@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from txnpipe.proof.alerts import RuleProof
+from txnpipe.proof.alerts import RuleProof, percent
 from txnpipe.proof.report.charts import scrolling
 from txnpipe.proof.report.markup import Markup, element, join
 from txnpipe.proof.timeline import Timeline
@@ -74,7 +74,7 @@ def row_table(proof: Proof) -> Markup:
 def alert_table(proof: Proof) -> Markup:
     """Alerts rule by rule; precision and recall where the run has labels."""
     labelled = any(rule.detection for rule in proof.rules)
-    head = ["rule", "expected", "stored", "missing", "extra", "duplicate"]
+    head = ["rule", "expected", "stored", "missing", "extra", "duplicate", "changed"]
     if labelled:
         head += ["planted", "found", "recall", "precision"]
     rows = [(rule.rule, *_rule_cells(rule, labelled)) for rule in proof.rules]
@@ -177,23 +177,17 @@ def _tile(number: str, what: str, good: bool) -> Markup:
 
 
 def _rule_cells(rule: RuleProof, labelled: bool) -> list[str]:
-    counts = (rule.expected, rule.stored, rule.missing.count, rule.extra.count, rule.duplicate.count)
+    findings = rule.missing, rule.extra, rule.duplicate, rule.changed
+    counts = (rule.expected, rule.stored, *(finding.count for finding in findings))
     cells = [f"{count:,}" for count in counts]
     if labelled:
         d = rule.detection
         cells += (
             ("–",) * 4
             if d is None
-            else (f"{d.planted:,}", f"{d.found:,}", _share(d.recall), _share(d.precision))
+            else (f"{d.planted:,}", f"{d.found:,}", percent(d.recall), percent(d.precision))
         )
     return cells
-
-
-def _share(share: float | None) -> str:
-    """One decimal, and never rounded up to a whole that it is not."""
-    if share is None:
-        return "–"
-    return "100%" if share == 1 else f"{min(share * 100, 99.9):.1f}%"
 
 
 def _table(label: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from txnpipe.operate.rejects import Reject
 from txnpipe.proof.alerts import Detection, RuleProof
 from txnpipe.proof.latency import Latency
+from txnpipe.proof.rejected import RejectProof
 from txnpipe.proof.report.page import Circumstances
 from txnpipe.proof.rows import Finding, RowProof
 from txnpipe.proof.settling import Arrived, Settled
 from txnpipe.proof.timeline import Bucket, ShardVolume, Spread, Timeline
-from txnpipe.proof.verify import DeadLetterProof, Proof, RejectProof
+from txnpipe.proof.verify import DeadLetterProof, Proof
 from txnpipe.traffic.manifest import generated_run, input_run
 
 NOW = datetime(2026, 11, 24, 5, 31, 12, tzinfo=UTC)
@@ -40,7 +41,7 @@ def equal_proof(count: int = 5000) -> Proof:
             RuleProof("large_amount", 25, 25, detection=Detection(25, 25, 25, 25)),
             RuleProof("velocity", 12, 12, detection=Detection(10, 10, 12, 10)),
         ),
-        rejects=RejectProof((), 0, 0, {}),
+        rejects=RejectProof((), 0, 0, 0, {}),
         dead_letters=DeadLetterProof(0, 0, 0, (), ()),
         row_latency=Latency(count, 84.2, 131.9, 240.0, 312.4),
         alert_latency=Latency(37, 301.2, 410.9, 512.0, 512.4),
@@ -74,7 +75,7 @@ def hostile_proof() -> Proof:
         rules=(
             RuleProof(HOSTILE, 2, 3, missing=Finding(1, [f"r:{HOSTILE}"]), extra=Finding(2, [f"r:{ODD}"])),
         ),
-        rejects=RejectProof((reject,) * 150, 1, 7, {"id_reused": 150, HOSTILE: 7}),
+        rejects=RejectProof((reject,) * 150, 1500, 1, 7, {"id_reused": 150, HOSTILE: 7}),
         dead_letters=DeadLetterProof(30, 900, 2, (HOSTILE,), (f"dead/{HOSTILE}",)),
         alert_latency=None,
         order_dependent=frozenset({"velocity"}),

@@ -150,7 +150,7 @@ def test_a_run_that_differs_says_how_names_some_and_counts_all() -> None:
     assert "id-97" in said
     assert "id-98 " not in said
     assert " (amount, merchant)" in said
-    assert "Rejected records of this run, the newest 100 of 150" in said
+    assert "Rejected records of this run, 100 of 1,500" in said
     bad = [tag.text for tag in document.named("td") if "bad" in tag.attributes.get("class", "").split()]
     assert bad == ["1,234", "2", "1", "1", "1", "2"]
 
