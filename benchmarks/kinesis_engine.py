@@ -42,7 +42,7 @@ LEAST_LAST_FIFTH = 0.8
 
 
 class Server:
-    """A child process that serves Kinesis: kind "moto" or "engine"."""
+    """A child process that serves Kinesis: kind "moto", "engine" or, with AWS's limits, "limited-engine"."""
 
     def __init__(self, kind: str, directory: Path) -> None:
         self._kind = kind
@@ -63,6 +63,11 @@ class Server:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._port}"
+
     def client(self) -> Any:
         """A boto3 client for it."""
         import boto3
@@ -70,7 +75,7 @@ class Server:
 
         session = boto3.Session(aws_access_key_id=KEY, aws_secret_access_key="x", region_name="us-east-1")
         config = Config(retries={"total_max_attempts": 1})
-        return session.client("kinesis", endpoint_url=f"http://127.0.0.1:{self._port}", config=config)
+        return session.client("kinesis", endpoint_url=self.endpoint, config=config)
 
 
 @contextmanager
@@ -91,7 +96,7 @@ def fill(clients: list[Any], stream: str, records: int) -> list[list[float]]:
     """
     for client in clients:
         client.create_stream(StreamName=stream, ShardCount=1)
-        _wait_active(client, stream)
+        wait_active(client, stream)
     entries = [{"Data": DATA, "PartitionKey": f"account-{index}"} for index in range(CALL)]
     times: list[list[float]] = [[] for _ in clients]
     for _ in range(records // CALL):
@@ -112,7 +117,7 @@ def lost_by_a_kill(server: Server) -> tuple[int, int]:
     """Kills the engine while it takes records; (acknowledged, of these not found after a restart)."""
     client = server.client()
     client.create_stream(StreamName="killed", ShardCount=2)
-    _wait_active(client, "killed")
+    wait_active(client, "killed")
     acknowledged: set[str] = set()
     enough = threading.Event()
 
@@ -152,7 +157,8 @@ def lost_by_a_kill(server: Server) -> tuple[int, int]:
     return len(acknowledged), len(acknowledged - stored)
 
 
-def _wait_active(client: Any, stream: str) -> None:
+def wait_active(client: Any, stream: str) -> None:
+    """Waits until a stream is ACTIVE."""
     for _ in range(500):
         summary = client.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
         if summary["StreamStatus"] == "ACTIVE":
@@ -182,7 +188,7 @@ def serve(kind: str, directory: Path, port: int) -> None:
             def answer(self, environ: dict[str, Any], service: str) -> Any:
                 raise UnknownOperation(service)
 
-        engine = KinesisEngine(directory, enforce_limits=False)
+        engine = KinesisEngine(directory, enforce_limits=kind == "limited-engine")
         engine.start()
         api = ApiServer(Guard(KEY), Nothing())
         api.add(KinesisService(engine))
