@@ -154,11 +154,53 @@ def test_the_same_command_continues_a_stopped_run(channel: Channel, how: signal.
     if how is signal.SIGINT:
         assert process.returncode == ExitCode.INTERRUPTED
         assert "the same command continues it" in errors
+        assert "txnpipe send --resume " in errors
     result = channel.cloud.run(*command, "--pipeline", channel.name, "--json", check=True)
     assert "Continuing run" in result.stderr
     sent = json.loads(result.stdout)
     assert sent["acknowledged"] < 12_000
     assert sorted(set(channel.ids(sent["run_id"]))) == expected_ids(sent["run_id"], 12_000)
+
+
+def test_resume_continues_the_run_that_it_names(channel: Channel) -> None:
+    command = ("send", "--count", "12000", "--seed", "77")
+    process = begin(channel, *command)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    run_id = errors.partition("--resume ")[2].partition(";")[0].strip()
+    assert channel.run("send", "--count", "10")["run_id"] != run_id
+    refused = channel.cloud.run("send", "--resume", run_id, "--seed", "78", "--pipeline", channel.name)
+    assert refused.returncode == ExitCode.USAGE
+    assert "--seed is not what the run" in refused.stderr
+    sent = channel.run("send", "--resume", run_id)
+    assert (sent["run_id"], sent["count"]) == (run_id, 12_000)
+    assert sorted(set(channel.ids(run_id))) == expected_ids(run_id, 12_000)
+    again = channel.cloud.run("send", "--resume", run_id, "--pipeline", channel.name)
+    assert again.returncode == ExitCode.USAGE
+    assert "nothing left to send" in again.stderr
+
+
+def test_a_run_that_is_at_work_is_not_resumed(channel: Channel) -> None:
+    process = begin(channel, "send", "--duration", "60s", "--rate", "100", "--seed", "79")
+    run_id = channel.run("runs", "--limit", "1")["runs"][0]["run_id"]
+    refused = channel.cloud.run("send", "--resume", run_id, "--pipeline", channel.name)
+    process.kill()
+    process.communicate()
+    assert refused.returncode == ExitCode.CONFLICT
+    assert f"process {process.pid}" in refused.stderr
+
+
+def test_a_run_without_a_count_has_every_record_up_to_its_end(channel: Channel) -> None:
+    process = begin(channel, "send", "--duration", "4s", "--seed", "80")
+    process.kill()
+    process.communicate()
+    sent = channel.run("send", "--duration", "4s", "--seed", "80")
+    ids = channel.ids(sent["run_id"])
+    assert sorted(set(ids)) == expected_ids(sent["run_id"], sent["count"])
+    stored = channel.run("runs", "show", sent["run_id"])
+    assert stored["manifest"]["count"] is None
+    assert stored["result"]["count"] == sent["count"]
+    assert stored["result"]["sending_s"] >= 4.0
 
 
 def test_new_leaves_the_stopped_run_alone(channel: Channel) -> None:
@@ -188,6 +230,34 @@ def test_a_csv_file_is_sent_and_its_bad_lines_are_named(channel: Channel) -> Non
     assert events["c-1"]["merchant"] == "Smith, Sons"
     assert events["c-3"]["timestamp"] == "2026-01-02T02:04:05Z"
     assert set(events) == {"c-1", "c-3"}
+
+
+def test_a_bad_line_stops_the_run_and_once_mended_it_goes_on(channel: Channel) -> None:
+    place = channel.cloud.work / "mended.csv"
+    place.write_text(CSV, encoding="utf-8")
+    command = ("send", "--file", "mended.csv", "--on-error", "stop", "--partition-key", "transaction_type")
+    stopped = channel.run(*command, code=ExitCode.DIFFERENCE)
+    assert (stopped["acknowledged"], stopped["finished"]) == (1, False)
+    assert (stopped["stopped_at"]["line"], stopped["stopped_at"]["reason"]) == (3, "invalid_amount")
+    place.write_text(CSV.replace("not a number", "8"), encoding="utf-8")
+    sent = channel.run("send", "--resume", stopped["run_id"], "--file", "mended.csv")
+    assert (sent["run_id"], sent["count"], sent["invalid"], sent["lines"], sent["blank"]) == (
+        stopped["run_id"], 3, 0, 4, 1,
+    )  # fmt: skip
+    keys = {
+        json.loads(record["Data"])["transaction_id"]: record["PartitionKey"]
+        for record in channel.records()
+        if sent["run_id"].encode() in record["Data"]
+    }
+    assert keys == {"c-1": "purchase", "c-2": "purchase", "c-3": "refund"}
+
+
+def test_an_input_that_holds_nothing_leaves_no_run(channel: Channel) -> None:
+    before = channel.run("runs")["runs"]
+    (channel.cloud.work / "empty.jsonl").write_bytes(b"")
+    sent = channel.run("send", "--file", "empty.jsonl")
+    assert (sent["run_id"], sent["count"]) == (None, 0)
+    assert channel.run("runs")["runs"] == before
 
 
 def test_standard_input_is_sent_while_it_is_written(channel: Channel) -> None:
@@ -231,11 +301,14 @@ def test_standard_input_is_sent_while_it_is_written(channel: Channel) -> None:
         (("--file", "nowhere.jsonl"), "'nowhere.jsonl' cannot be read"),
         (("--file", "."), "cannot be read"),
         (("--file", "x.csv", "--count", "5"), "--file sends what is in the file"),
+        (("--file", "twice.csv"), "names the column 'amount' twice"),
+        (("--resume", "20000101T000000-000000"), "There is no run 20000101T000000-000000"),
     ],
 )
 def test_bad_input_is_a_sentence_and_a_fix(channel: Channel, arguments: tuple[str, ...], words: str) -> None:
+    (channel.cloud.work / "twice.csv").write_text("transaction_id,amount,amount\n")
     result = channel.cloud.run("send", *arguments, "--pipeline", channel.name)
-    assert result.returncode == ExitCode.USAGE
+    assert result.returncode == (ExitCode.NOT_FOUND if "--resume" in arguments else ExitCode.USAGE)
     assert words in result.stderr
     assert "fix:" in result.stderr
 
