@@ -91,12 +91,12 @@ def proven(where: Place, rows: int) -> Measured:
     started = time.perf_counter()
     proof = verify(replace(sources, warehouse=timed), manifest_of(rows), timeout_s=60)
     seconds = time.perf_counter() - started
+    own_mb, worker_mb = _own_peak_mb(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     if not proof.equal or proof.rows.stored != rows or not all(rule.stored for rule in proof.rules):
         sys.exit(f"{rows:,} rows are not proven equal: {', '.join(proof.differences)}")
     if proof.row_latency != _latency(rows):
         sys.exit(f"the latency of {rows:,} rows is {proof.row_latency} and should be {_latency(rows)}")
-    worker_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return Measured(seconds, dict(timed.phases), _own_peak_mb(), worker_mb)
+    return Measured(seconds, dict(timed.phases), own_mb, worker_mb)
 
 
 def proven_apart(file: Path, rows: int) -> Measured:

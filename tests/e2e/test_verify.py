@@ -85,6 +85,7 @@ def test_the_human_answer_says_equal(pipeline: Pipeline, sent: str) -> None:
     result = pipeline.cloud.run("verify", "--run", sent, "--pipeline", pipeline.name, check=True)
     assert f"Run {sent}: equal" in result.stdout
     assert "event → alert" in result.stdout
+    assert "recall 100%, precision" in result.stdout
 
 
 def test_a_record_is_followed_to_its_alert(pipeline: Pipeline, sent: str) -> None:

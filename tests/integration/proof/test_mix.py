@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.integration.proof.conftest import Place
-from txnpipe.proof.rejected import Planted
+from txnpipe.proof.rejected import NAMED, Planted
 from txnpipe.traffic.generator import Generator
 from txnpipe.traffic.mix import Mix
 
@@ -52,3 +52,39 @@ def test_a_stored_repeat_is_a_duplicate(place: Place) -> None:
         "INSERT INTO transactions SELECT * FROM transactions WHERE transaction_id = %s", [transaction_id]
     )
     assert place.verify(manifest).rows.duplicate.ids == [transaction_id]
+
+
+def test_every_reject_of_a_run_is_counted_and_the_first_are_named(place: Place) -> None:
+    manifest = place.send(COUNT, mix=EVERYTHING)
+    planted = place.verify(manifest).rejects.planted_count
+    place.change(
+        "INSERT INTO rejected_transactions SELECT stream, shard_id, sequence_number || n, 'empty_field', "
+        "detail, payload_bytes, MD5(CAST(n AS VARCHAR)) || MD5(CAST(n AS VARCHAR)), payload, arrived_at, "
+        "stored_at "
+        "FROM (SELECT * FROM rejected_transactions LIMIT 1) AS one, generate_series(1, 6000) AS n"
+    )
+    proof = place.verify(manifest)
+    assert (proof.rejects.own_count, len(proof.rejects.own)) == (6000, NAMED)
+    assert (proof.rejects.planted_count, proof.rejects.planted_missing) == (planted, 0)
+    assert proof.differences == ("6,000 records of this run were rejected",)
+
+
+def test_rejects_of_others_are_counted_however_many_they_are(place: Place) -> None:
+    manifest = place.send(COUNT)
+    place.reject(manifest.run_id.encode(), "invalid_json", 1)
+    place.change(
+        "INSERT INTO rejected_transactions SELECT stream, shard_id, sequence_number || n, reason, detail, "
+        "3, payload_sha256, 'YWJj', arrived_at + INTERVAL '1 second', stored_at "
+        "FROM rejected_transactions, generate_series(1, 6000) AS n"
+    )
+    proof = place.verify(manifest)
+    assert (proof.rejects.own_count, proof.rejects.others) == (1, 6000)
+
+
+def test_of_planted_bad_records_each_reason_is_told(place: Place) -> None:
+    manifest = place.send(COUNT, mix=EVERYTHING)
+    place.change("DELETE FROM rejected_transactions WHERE reason = 'too_deep'")
+    proof = place.verify(manifest)
+    found = {reason: each.sent - each.rejected for reason, each in proof.rejects.planted.items()}
+    assert found.pop("too_deep") == proof.rejects.planted_missing > 0
+    assert set(found.values()) == {0}

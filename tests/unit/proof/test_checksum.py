@@ -7,15 +7,17 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.traffic.test_generator import manifest
-from txnpipe.proof.checksum import Checksum, Content, digest, parts, row_content
+from txnpipe.proof.checksum import Checksum, Content, bucket_query, digest, parts, row_content, total_query
 from txnpipe.proof.generated_rows import GeneratedRows, run_of
 from txnpipe.proof.micros import micros_of
 from txnpipe.traffic.buckets import content_of_transaction
 from txnpipe.traffic.generator import Generator
+from txnpipe.warehouse.interface import Dialect
 
 ROW = Content("t-1", 1250, "purchase", 1_767_323_045_000_000, "a", "m", "DE", "EUR")
 text = st.text(
@@ -103,3 +105,11 @@ def test_an_id_tells_its_run() -> None:
     assert run_of("txn123") is None
     assert run_of(f"{run}-1") is None
     assert msgspec.structs.asdict(manifest())["run_id"] == run
+
+
+@pytest.mark.parametrize("dialect", ["redshift", "postgres"])
+def test_the_sql_is_read_by_its_dialect(dialect: Dialect) -> None:
+    for sql in (total_query(dialect), bucket_query(dialect, "SUBSTRING(transaction_id, 1, 3)")):
+        sqlglot.parse_one(sql, read=dialect, error_level=sqlglot.ErrorLevel.RAISE)
+        others = ("EPOCH", "BIT(", "::") if dialect == "redshift" else ("DATEDIFF", "STRTOL", "::")
+        assert not [word for word in others if word in sql.upper()]

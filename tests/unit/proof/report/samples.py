@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from txnpipe.operate.rejects import Reject
 from txnpipe.proof.alerts import Detection, RuleProof
 from txnpipe.proof.latency import Latency
-from txnpipe.proof.rejected import RejectProof
+from txnpipe.proof.rejected import Planted, RejectProof
 from txnpipe.proof.report.page import Circumstances
 from txnpipe.proof.rows import Finding, RowProof
 from txnpipe.proof.settling import Arrived, Settled
@@ -41,7 +41,7 @@ def equal_proof(count: int = 5000) -> Proof:
             RuleProof("large_amount", 25, 25, detection=Detection(25, 25, 25, 25)),
             RuleProof("velocity", 12, 12, detection=Detection(10, 10, 12, 10)),
         ),
-        rejects=RejectProof((), 0, 0, 0, {}),
+        rejects=RejectProof((), 0, 0, 0, {"too_deep": 3}, {"too_deep": Planted(3, 3)}),
         dead_letters=DeadLetterProof(0, 0, 0, (), ()),
         row_latency=Latency(count, 84.2, 131.9, 240.0, 312.4),
         alert_latency=Latency(37, 301.2, 410.9, 512.0, 512.4),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -15,9 +16,12 @@ from tests.unit.proof.report.samples import (
     hostile_proof,
     sample_timeline,
 )
+from txnpipe.proof.alerts import RuleProof
+from txnpipe.proof.rejected import Planted, RejectProof
 from txnpipe.proof.report.lists import SHOWN
 from txnpipe.proof.report.page import POLICY, page
 from txnpipe.proof.report.style import DARK, LIGHT, STYLE
+from txnpipe.proof.rows import Finding
 from txnpipe.proof.timeline import Timeline
 from txnpipe.proof.verify import Proof
 
@@ -213,3 +217,19 @@ def test_the_style_knows_phones_paper_and_the_dark() -> None:
 def test_a_page_is_small_whatever_the_run(buckets: int, shards: int) -> None:
     written = page(hostile_proof(), sample_timeline(buckets, shards), CIRCUMSTANCES)
     assert len(written.encode()) < 400_000
+
+
+def test_it_tells_planted_bad_records_by_reason_and_what_alerts_say_otherwise() -> None:
+    changed = RuleProof(
+        "velocity", 3, 3, changed=Finding(1, ["velocity:t-1"]), fields={"velocity:t-1": ("amount",)}
+    )
+    rejects = RejectProof((), 0, 0, 0, {"too_deep": 2}, {"too_deep": Planted(3, 2)})
+    said = words(
+        read(
+            page(replace(equal_proof(), rules=(changed,), rejects=rejects), sample_timeline(), CIRCUMSTANCES)
+        )
+    )
+    assert "2 of 3 were rejected for their reasons: too_deep 2 of 3." in said
+    assert "Changed alerts of velocity: 1" in said
+    assert "velocity:t-1" in said
+    assert " (amount)" in said
