@@ -39,8 +39,8 @@ HERE = Path(__file__).parent
 PEERS = HERE.parent / ".venv-peers"
 SHARDS = 4
 TURNS = 3
-RECORDS = 60_000
-FEWER = {"async-kinesis": 20_000, "aiokpl": 20_000, "aws-cli": AWS_CLI_RECORDS}
+RECORDS = 50_000
+FEWER = {"async-kinesis": 10_000, "aiokpl": 10_000, "aws-cli": AWS_CLI_RECORDS}
 """Those that take longer send fewer."""
 PEER_KINDS = ("async-kinesis", "aiokpl")
 OWN_KINDS = ("txnpipe-1", "txnpipe-2")
@@ -81,7 +81,11 @@ def throughput(server: Server) -> list[Row]:
         for kind in KINDS:
             if kind not in broken:
                 try:
-                    turns[kind].append(turn(server, kind, number, python))
+                    turns[kind].append(taken := turn(server, kind, number, python))
+                    print(
+                        f"  turn {number + 1}, {kind}: {taken.rate:,.0f}/s, {taken.cpu_us:,.2f} µs",
+                        flush=True,
+                    )
                 except subprocess.CalledProcessError as error:
                     broken[kind] = error.stderr.strip().rpartition("\n")[2]
     rates = {kind: _median(turns[kind], lambda each: each.rate) for kind in KINDS if turns[kind]}
