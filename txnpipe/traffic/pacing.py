@@ -16,6 +16,9 @@ _QUANTUM_S = 0.1
 _BURST_S = 0.2
 _PROBE_RECORDS = 50
 _PROBE_BYTES = 50 * 1024
+_LARGER_PROBE_RECORDS = 200
+_LARGER_PROBE_AFTER_S = 1.5
+"""A shard that has taken so much above its limit hardly has one; then calls are filled again."""
 _LIFTED_AFTER_S = 3.0
 
 
@@ -45,7 +48,8 @@ class ShardPace:
         self._fill(now)
         there = int(self._records) if self._bytes > 0 else 0
         if not self.limited:
-            return min(waiting, max(there, _PROBE_RECORDS))
+            surely = -self._records > _LARGER_PROBE_AFTER_S * SHARD_RECORDS_PER_SECOND
+            return min(waiting, max(there, _LARGER_PROBE_RECORDS if surely else _PROBE_RECORDS))
         portion = max(1, int(SHARD_RECORDS_PER_SECOND * self.factor * _QUANTUM_S))
         return min(there, waiting) if there >= min(waiting, portion) else 0
 
