@@ -81,9 +81,9 @@ def throughput(server: Server) -> list[Row]:
         for kind in KINDS:
             if kind not in broken:
                 try:
-                    turns[kind].append(taken := turn(server, kind, number, python))
+                    turns[kind].append(last := turn(server, kind, number, python))
                     print(
-                        f"  turn {number + 1}, {kind}: {taken.rate:,.0f}/s, {taken.cpu_us:,.2f} µs",
+                        f"  turn {number + 1}, {kind}: {last.rate:,.0f}/s, {last.cpu_us:,.2f} µs",
                         flush=True,
                     )
                 except subprocess.CalledProcessError as error:

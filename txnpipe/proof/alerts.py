@@ -14,10 +14,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from txnpipe.proof.checksum import Content
 from txnpipe.proof.expected import Expected
-from txnpipe.proof.micros import micros_of
 from txnpipe.proof.rows import Finding, RowProof, portions
+from txnpipe.traffic.content import Content, micros_of
 from txnpipe.warehouse.interface import Warehouse
 
 _LOOKED_AT = 500

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Protocol
 
-from txnpipe.proof.checksum import Checksum, Content
 from txnpipe.proof.generated_rows import GeneratedRows, Story
 from txnpipe.proof.spooled_rows import SpooledRows
+from txnpipe.traffic.content import Checksum, Content
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.runs import RunStore
 

@@ -16,11 +16,12 @@ from txnpipe.operate.alerts import StoredAlert, alerts_of
 from txnpipe.operate.dead_letters import list_dead_letters
 from txnpipe.operate.rejects import Reject, newest_rejects
 from txnpipe.proof.alerts import expected_alerts
-from txnpipe.proof.checksum import CONTENT_COLUMNS, Content, digest, row_content
+from txnpipe.proof.checksum import CONTENT_COLUMNS, row_content
 from txnpipe.proof.expected import expected_of
 from txnpipe.proof.generated_rows import run_of
 from txnpipe.proof.in_stream import SEARCH_S, Place, StreamSearch
 from txnpipe.proof.sources import Sources
+from txnpipe.traffic.content import Content, digest
 from txnpipe.traffic.keys import ACCOUNT
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.transactions import InvalidTransaction, parse

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from txnpipe.proof.checksum import Checksum, Content
 from txnpipe.proof.tally import BUCKET_ROWS, Tally, Tallying
+from txnpipe.traffic.content import Checksum, Content
 from txnpipe.traffic.generator import INDEX_DIGITS, Generator
 from txnpipe.traffic.manifest import RUN_ID_LENGTH, Manifest
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from txnpipe.operate.rejects import Reject, count_rejects, payload_patterns, rejects_with
-from txnpipe.proof.checksum import digest
 from txnpipe.proof.rows import portions, stored_under_any_run
 from txnpipe.proof.sources import CLOCK_TOLERANCE, Sources
-from txnpipe.traffic.buckets import content_of_transaction
+from txnpipe.traffic.content import content_of_transaction, digest
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.transactions import parse
 from txnpipe.warehouse.interface import Warehouse

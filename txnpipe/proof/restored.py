@@ -17,10 +17,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from txnpipe.proof.alerts import RuleCheck
-from txnpipe.proof.checksum import Content
 from txnpipe.proof.expected import Expected
-from txnpipe.proof.micros import moment
 from txnpipe.proof.rows import RowProof
+from txnpipe.traffic.content import Content, moment
 from txnpipe.warehouse.interface import Warehouse
 
 RESTORED = 100

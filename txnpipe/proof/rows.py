@@ -7,17 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from txnpipe.proof.checksum import (
-    CONTENT_COLUMNS,
-    Checksum,
-    Content,
-    bucket_query,
-    digest,
-    digest_sql,
-    row_content,
-    total_query,
-)
+from txnpipe.proof.checksum import CONTENT_COLUMNS, bucket_query, digest_sql, row_content, total_query
 from txnpipe.proof.expected import Expected
+from txnpipe.traffic.content import Checksum, Content, digest
 from txnpipe.warehouse.interface import Warehouse
 
 NAMED = 1000

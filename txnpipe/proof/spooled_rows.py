@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from txnpipe.proof.checksum import Checksum, Content
-from txnpipe.traffic.buckets import BUCKET_SQL, BucketSums, bucket_of, content_of_transaction
+from txnpipe.traffic.buckets import BUCKET_SQL, BucketSums, bucket_of
+from txnpipe.traffic.content import Checksum, Content, content_of_transaction
 from txnpipe.traffic.runs import RunStore
 from txnpipe.traffic.spool import id_of, read_part, spooled_events
 from txnpipe.transactions import parse

@@ -22,7 +22,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
 from txnpipe.errors import ExitCode, TxnpipeError
-from txnpipe.proof.checksum import Checksum
+from txnpipe.traffic.content import Checksum
 from txnpipe.traffic.generator import Generator
 from txnpipe.traffic.manifest import Manifest
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from txnpipe.proof.micros import micros_of, micros_sql, moment
+from txnpipe.proof.micros import micros_sql
+from txnpipe.traffic.content import micros_of, moment
 from txnpipe.warehouse.interface import Dialect, Warehouse
 
 MAX_BUCKETS = 120

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from txnpipe.operate.rejects import count_rejects
 from txnpipe.proof.alerts import alerts_passed_by, expected_alerts, stored_alert_counts
-from txnpipe.proof.checksum import Checksum
 from txnpipe.proof.expected import Expected
 from txnpipe.proof.rejected import own_rejects, since_run_began
 from txnpipe.proof.rows import compare_rows
 from txnpipe.proof.settling import Arrived, Awaited
 from txnpipe.proof.sources import Sources
+from txnpipe.traffic.content import Checksum
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.runs import Marker, RunResult, RunStore, at_work
 

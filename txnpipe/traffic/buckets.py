@@ -11,8 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from txnpipe.proof.checksum import Checksum, Content, digest, parts
-from txnpipe.proof.micros import micros_of
+from txnpipe.traffic.content import Checksum, content_of_transaction, digest, parts
 from txnpipe.transactions import Transaction
 
 BUCKET_SQL = "SUBSTRING(MD5(transaction_id), 1, 3)"
@@ -71,17 +70,3 @@ def _probe() -> tuple[int, int]:
 def bucket_of(transaction_id: str) -> str:
     """The bucket of a row."""
     return hashlib.md5(transaction_id.encode(), usedforsecurity=False).hexdigest()[:3]
-
-
-def content_of_transaction(t: Transaction) -> Content:
-    """The row that a transaction becomes."""
-    return Content(
-        t.transaction_id,
-        int(t.amount.scaleb(2)),
-        t.transaction_type,
-        micros_of(t.timestamp),
-        t.account_id,
-        t.merchant,
-        t.country,
-        t.currency,
-    )

@@ -23,8 +23,8 @@ import msgspec
 from txnpipe.aws import Target, error_code, translated
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.names import BucketKeys
-from txnpipe.proof.checksum import Checksum
 from txnpipe.traffic.buckets import BucketSums, decode_sums
+from txnpipe.traffic.content import Checksum
 from txnpipe.traffic.manifest import Manifest, decode_manifest, encode_manifest
 
 ALIVE_FOR_S = 15.0

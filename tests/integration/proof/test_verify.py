@@ -12,10 +12,11 @@ from datetime import timedelta
 import pytest
 
 from tests.integration.proof.conftest import ARRIVED, NOW, Place
-from txnpipe.proof.checksum import CONTENT_COLUMNS, digest, digest_sql, row_content
+from txnpipe.proof.checksum import CONTENT_COLUMNS, digest_sql, row_content
 from txnpipe.proof.expected import expected_of
 from txnpipe.proof.rows import stored_checksums
 from txnpipe.proof.verify import Proof
+from txnpipe.traffic.content import digest
 from txnpipe.traffic.manifest import Manifest, input_run
 from txnpipe.traffic.send import choose
 

@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.traffic.test_generator import manifest
-from txnpipe.proof.checksum import Checksum, Content, bucket_query, digest, parts, row_content, total_query
+from txnpipe.proof.checksum import bucket_query, row_content, total_query
 from txnpipe.proof.generated_rows import GeneratedRows, run_of
-from txnpipe.proof.micros import micros_of
-from txnpipe.traffic.buckets import content_of_transaction
+from txnpipe.traffic.content import Checksum, Content, content_of_transaction, digest, micros_of, parts
 from txnpipe.traffic.generator import Generator
 from txnpipe.warehouse.interface import Dialect
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from tests.unit.traffic.test_generator import manifest
 from txnpipe.errors import ExitCode, TxnpipeError
-from txnpipe.proof.checksum import Checksum, Content, digest, parts
 from txnpipe.proof.tally import BUCKET_ROWS, Tallying, tally_portion
+from txnpipe.traffic.content import Checksum, Content, digest, parts
 from txnpipe.traffic.generator import Generator
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.mix import Mix

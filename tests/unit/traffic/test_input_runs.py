@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from tests.unit.traffic.fakes import FakeS3, FakeStream, spans
 from tests.unit.traffic.making import NOW, lines, wanted, wanted_input
 from txnpipe.errors import TxnpipeError
-from txnpipe.proof import checksum
 from txnpipe.proof.spooled_rows import SpooledRows
-from txnpipe.traffic import buckets, spool
+from txnpipe.traffic import buckets, content, spool
 from txnpipe.traffic.generator import Generator
 from txnpipe.traffic.keys import PARTITION_KEYS, PartitionKey, key_of
 from txnpipe.traffic.manifest import Manifest
@@ -209,7 +208,7 @@ def test_checksums_of_a_finished_run_cost_one_object(store: RunStore, s3: FakeS3
 
 def test_sums_of_other_digests_are_not_used(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     sending(store, FakeStream(spans(1)), wanted_input(), lines(50))
-    monkeypatch.setattr(buckets, "digest", lambda content: checksum.digest(content)[::-1])
+    monkeypatch.setattr(buckets, "digest", lambda row: content.digest(row)[::-1])
     assert store.buckets(wanted_input().run_id) is None
     assert sum(each.rows for each in SpooledRows(store, wanted_input().run_id).checksums().values()) == 50
 
