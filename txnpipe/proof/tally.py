@@ -60,7 +60,7 @@ def tally_portion(manifest: Manifest, start: int, stop: int) -> Tally:
         outcomes = generator.outcomes(first, min(first + BUCKET_ROWS, stop))
         for index, (row, reason, rule) in enumerate(outcomes, first):
             if row is not None:
-                # What checksum.digest and checksum.parts do, without a Content and three calls for each row.
+                # What content.digest and content.parts do, without a Content and three calls for each row.
                 id_, cents, kind, micros, account, merchant, country, currency = row
                 text = (
                     f"{id_}\x1f{cents}\x1f{kind}\x1f{micros}"
