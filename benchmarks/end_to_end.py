@@ -99,7 +99,7 @@ def run_once(program: Program, count: int) -> Measured:
     """Sends and verifies `count` records."""
     with Usage(program.run("local", "status")["processes"]) as usage:
         sent = program.measured("send", "--count", str(count), "--seed", str(count), "--new")
-        proven = program.measured("verify", "--timeout", "900")
+        proven = program.measured("verify")
     return Measured(count, sent, proven, usage)
 
 

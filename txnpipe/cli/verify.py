@@ -41,8 +41,12 @@ def verify(
         str | None, typer.Option("--id", help="Follow this one transaction through every hop instead.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option(help="Seconds to wait for rows and alerts of a run that are still on their way.")
-    ] = 120,
+        float | None,
+        typer.Option(
+            help="Seconds to wait for rows and alerts that are still on their way (default: 120, and 1 more "
+            "for each 1,000 records)."
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -100,7 +104,7 @@ def verify(
         return _follow(run, sources, transaction_id or "")
 
 
-def _check(chosen: Mapping[str, object], report: Path | None, timeout: float) -> None:
+def _check(chosen: Mapping[str, object], report: Path | None, timeout: float | None) -> None:
     """Raises TxnpipeError (USAGE) for options that do not go together."""
     given = [name for name, value in chosen.items() if value is not None]
     if len(given) > 1:
@@ -109,12 +113,12 @@ def _check(chosen: Mapping[str, object], report: Path | None, timeout: float) ->
         raise usage_error(
             f"--report is about one run, {given[0]} is not.", "Leave out one of the two, or pass --run."
         )
-    if not 0 <= timeout <= 86_400:
+    if timeout is not None and not 0 <= timeout <= 86_400:
         raise usage_error(f"--timeout is {timeout:g}; it must be 0 to 86,400 seconds.", "Pass such a number.")
 
 
 def _prove_one(
-    run: Invocation, sources: Sources, manifest: Manifest, timeout: float, place: Path | None
+    run: Invocation, sources: Sources, manifest: Manifest, timeout: float | None, place: Path | None
 ) -> ExitCode:
     from rich.markup import escape
 
@@ -132,7 +136,9 @@ def _prove_one(
     return ExitCode.OK if proof.equal else ExitCode.DIFFERENCE
 
 
-def _prove_several(run: Invocation, sources: Sources, runs: Sequence[PastRun], timeout: float) -> ExitCode:
+def _prove_several(
+    run: Invocation, sources: Sources, runs: Sequence[PastRun], timeout: float | None
+) -> ExitCode:
     from txnpipe.proof.verify import verify as prove
     from txnpipe.traffic.history import FINISHED, SENDING, UNFINISHED
 

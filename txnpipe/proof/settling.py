@@ -15,8 +15,17 @@ QUIET_S = 60.0
 """Longer than any part of the pipeline needs to restart by itself, on a busy machine, too."""
 PASSED_S = 5.0
 """Silence that is enough once later alerts have overtaken the missing ones: rules run side by side."""
+LEAST_PATIENCE_S = 120.0
 _FIRST_PAUSE_S = 0.1
 _PAUSE_S = 1.0
+
+
+def patience_s(records: int) -> float:
+    """How long to wait at most where nobody says: two minutes, and one second for each 1,000 records.
+
+    A laptop's analytics app takes some 5,000 records a second; a stream of one shard takes 1,000.
+    """
+    return LEAST_PATIENCE_S + records / 1000
 
 
 @dataclass(frozen=True)

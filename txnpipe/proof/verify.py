@@ -17,7 +17,15 @@ from txnpipe.proof.rejected import RejectProof, prove_rejects
 from txnpipe.proof.restored import restored_alerts
 from txnpipe.proof.rows import RowProof, compare_rows
 from txnpipe.proof.sending import await_count, with_all_stored
-from txnpipe.proof.settling import QUIET_S, Arrived, Awaited, Settled, settle
+from txnpipe.proof.settling import (
+    LEAST_PATIENCE_S,
+    QUIET_S,
+    Arrived,
+    Awaited,
+    Settled,
+    patience_s,
+    settle,
+)
 from txnpipe.proof.sources import CLOCK_TOLERANCE, Sources
 from txnpipe.proof.watching import Sending, Watch
 from txnpipe.traffic.keys import ACCOUNT
@@ -71,25 +79,32 @@ def verify(
     sources: Sources,
     manifest: Manifest,
     *,
-    timeout_s: float,
+    timeout_s: float | None = None,
     quiet_s: float = QUIET_S,
     on_wait: Callable[[Arrived, Awaited, float], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proof:
-    """Proves one run. Raises TxnpipeError where something cannot be asked; differences are no error."""
+    """Proves one run. Raises TxnpipeError where something cannot be asked; differences are no error.
+
+    timeout_s: how long to wait for what is on its way; None: as long as suits the run's length.
+    """
     started = clock()
     if manifest.partition_key != ACCOUNT:
         sources = replace(sources, rules_in_order=False)
     if manifest.source == "generated" and manifest.count is None:
-        manifest = await_count(sources.store, manifest, timeout_s, clock, sleep)
+        patience = LEAST_PATIENCE_S if timeout_s is None else timeout_s
+        manifest = await_count(sources.store, manifest, patience, clock, sleep)
         manifest = with_all_stored(sources.store, sources.warehouse, manifest)
-        timeout_s = max(timeout_s - (clock() - started), 0.0)
+        if timeout_s is not None:
+            timeout_s = max(timeout_s - (clock() - started), 0.0)
     with closing(expected_of(sources.store, manifest)) as expected:
         # What should be stored is computed while the run settles.
         expected.begin()
         sending = Sending(sources.store, manifest, expected)
         watch = Watch(sources, manifest, expected, sending)
+        if timeout_s is None:
+            timeout_s = patience_s(max(manifest.count or 0, sending.acknowledged))
         settled = settle(
             watch.look,
             watch.awaited,

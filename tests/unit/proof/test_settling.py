@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain, repeat
 
-from txnpipe.proof.settling import Arrived, Awaited, Settled, settle
+from txnpipe.proof.settling import Arrived, Awaited, Settled, patience_s, settle
 
 
 class Time:
@@ -83,3 +83,8 @@ def test_the_timeout_ends_it() -> None:
     settled = wait(*looks, target=Awaited(5000, {}), timeout_s=20.0)
     assert settled.reason == "timeout"
     assert 20 <= settled.waited_s < 21
+
+
+def test_patience_grows_with_the_run() -> None:
+    assert patience_s(0) == 120
+    assert patience_s(1_000_000) == 1120
