@@ -160,7 +160,10 @@ def store_run(place: Place, manifest: Manifest) -> None:
                 "JOIN transactions AS t ON t.transaction_id = e.transaction_id WHERE t.run_id = %(run_id)s",
                 {"run_id": manifest.run_id},
             )
-        cursor.execute("ANALYZE alerts")
+    # As autovacuum leaves a table some time after it was filled.
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE transactions, alerts")
     connection.close()
     ended = ARRIVED + timedelta(seconds=count / PER_SECOND)
     sources.store.write_result(
