@@ -66,7 +66,7 @@ def runs(
     )
     unfinished = next((each for each in found if each.state == UNFINISHED), None)
     if unfinished is not None:
-        run.out.say(f"Run {unfinished.run_id} is unfinished: {_continued_by(unfinished)}.")
+        run.out.say(f"Run {unfinished.run_id} is unfinished: {_continued_by(unfinished)}")
 
 
 @app.command()
@@ -95,14 +95,27 @@ def show(run: Invocation, run_id: Annotated[str, typer.Argument(metavar="RUN", h
         [(name, printable(str(value).encode(errors="backslashreplace"))) for name, value in rows],
     )
     if past.state == UNFINISHED:
-        run.out.say(f"It is unfinished: {_continued_by(past)}.")
+        run.out.say(f"It is unfinished: {_continued_by(past)}")
     run.out.say(f"Next: txnpipe verify --run {run_id}")
 
 
 def _continued_by(past: PastRun) -> str:
     if past.source == "rejects":
         return "txnpipe rejects redrive sends what is not stored by now"
-    return "the same txnpipe send continues it"
+    name = past.manifest.input_name if past.manifest else None
+    file = "" if name is None else f" --file {_harmless_name(name)}"
+    return f"txnpipe send --resume {past.run_id}{file}"
+
+
+def _harmless_name(name: str) -> str:
+    """For a shell and a terminal, and not markup."""
+    import shlex
+
+    from rich.markup import escape
+
+    from txnpipe.operate.printable import printable
+
+    return escape(printable(shlex.quote(name).encode(errors="backslashreplace")))
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:

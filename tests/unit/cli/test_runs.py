@@ -57,7 +57,7 @@ def test_runs_are_listed_newest_first(place: Place) -> None:
     assert [each["run_id"] for each in place.json("runs", "--limit", "1")["runs"]] == [RUN]
     _, table, told = place.run("runs")
     assert "synthetic, seed 7" in table
-    assert f"Run {RUN} is unfinished: the same txnpipe send continues it." in told
+    assert f"Run {RUN} is unfinished: txnpipe send --resume {RUN}" in told
 
 
 def test_nothing_sent_is_no_error(place: Place) -> None:
@@ -98,6 +98,14 @@ def test_a_run_of_rejects_is_not_continued_by_send(place: Place) -> None:
     place.s3.put_object(Bucket="b", Key=f"runs/{RUN}/manifest.json", Body=encode_manifest(manifest))
     assert place.json("runs", "show", RUN)["source"] == "rejects"
     assert "txnpipe rejects redrive sends what is not stored" in place.run("runs", "show", RUN)[2]
+
+
+@pytest.mark.parametrize(("name", "argument"), [("-", "-"), ("/my data/[in].jsonl", "'/my data/[in].jsonl'")])
+def test_an_unfinished_input_is_continued_with_its_file(place: Place, name: str, argument: str) -> None:
+    manifest = input_run(run_id=RUN, pipeline="default", input_name=name, now=utc_now())
+    place.s3.put_object(Bucket="b", Key=f"runs/{RUN}/manifest.json", Body=encode_manifest(manifest))
+    told = " ".join(place.run("runs", "show", RUN)[2].split())
+    assert f"txnpipe send --resume {RUN} --file {argument}" in told
 
 
 def test_a_file_cannot_control_the_terminal_by_its_name(place: Place) -> None:
