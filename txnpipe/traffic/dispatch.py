@@ -181,19 +181,19 @@ class Dispatcher:
         """The next call, or None while there is nothing that may go."""
         if self.stale or not self.queued:
             return None
-        free: list[tuple[int, Shard]] = []
+        free: list[tuple[int, int, Shard]] = []
         for shard in self._shards:
             ready = shard.queue.ready
             if ready and not shard.out and shard.not_before <= now:
                 allowed = shard.pace.allowance(now, min(ready, MAX_CALL_RECORDS))
                 if allowed:
-                    free.append((allowed, shard))
+                    free.append((allowed, ready, shard))
         if not free:
             return None
         free.sort(key=_fullest_first)
         segments: list[tuple[Shard, list[Outgoing]]] = []
         count = size = 0
-        for allowed, shard in free:
+        for allowed, _, shard in free:
             room = min(allowed, MAX_CALL_RECORDS - count)
             taken = shard.queue.take(room, MAX_CALL_BYTES - size, shard.pace.byte_allowance())
             if taken.records:
@@ -365,8 +365,9 @@ class Dispatcher:
         shard.not_before = now + ceiling * (0.5 + 0.5 * self._rng())
 
 
-def _fullest_first(item: tuple[int, Shard]) -> int:
-    return -item[0]
+def _fullest_first(item: tuple[int, int, Shard]) -> int:
+    """Where the most waits. Were it who may send the most, a shard still being tried would starve."""
+    return -item[1]
 
 
 def _index(record: Outgoing) -> int:

@@ -289,3 +289,16 @@ def test_marks_are_the_last_sequence_number_of_every_shard() -> None:
     Simulation(stream).run(dispatcher, records(6000))
     assert set(dispatcher.marks) == {span.shard_id for span in spans(3)}
     assert max(int(sequence) for sequence in dispatcher.marks.values()) == 6000
+
+
+def test_shards_without_a_limit_wait_alike_and_little() -> None:
+    dispatcher = Dispatcher(spans(4), 0.0)
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        most = max(most, dispatcher.queued)
+
+    simulation = Simulation(FakeStream(spans(4)), workers=1, on_change=look)
+    simulation.run(dispatcher, records(200_000, keys=5000))
+    assert most < 6 * dispatch.SHARD_BACKLOG
