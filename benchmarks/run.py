@@ -147,11 +147,15 @@ def table(rows: Sequence[Row]) -> list[str]:
     lines = ["| | figure | ratio | to | goal |", "|---|---:|---:|---|---|"]
     for row in rows:
         goal = "" if row.goal is None else f"{row.goal}{'' if row.met else ' **missed**'}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        ratio = "" if row.ratio is None else _ratio(row.ratio)
         lines.append(
             f"| {row.what} | {_number(row.value)} {row.unit} | {ratio} | {row.baseline or ''} | {goal} |"
         )
     return lines
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value >= 0.01 else f"{value:.1g}"
 
 
 def _number(value: float) -> str:

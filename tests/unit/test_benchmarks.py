@@ -41,6 +41,7 @@ def test_a_missed_goal_is_seen(run: Any) -> None:
             run.Row("slow", 1234.5, "rows/s", "the tutorial", 3.1, "at least 4", False),
             run.Row("fast", 0.5, "s", "COPY", 0.61, "at least 0.6", True),
             run.Row("plain", 7, "MB"),
+            run.Row("by hand", 2.2, "rows/s", "COPY", 0.00004),
         ),
     )
     assert not report.met
@@ -48,6 +49,7 @@ def test_a_missed_goal_is_seen(run: Any) -> None:
         "| slow | 1,234 rows/s | 3.10 | the tutorial | at least 4 **missed** |",
         "| fast | 0.50 s | 0.61 | COPY | at least 0.6 |",
         "| plain | 7 MB |  |  |  |",
+        "| by hand | 2.20 rows/s | 4e-05 | COPY |  |",
     ]
 
 
