@@ -154,7 +154,8 @@ def test_the_result_tells_how_long_an_open_run_was(store: RunStore) -> None:
     assert sent.result is not None
     assert sorted(stream.indexes()) == list(range(sent.result.count))
     assert sent.result.count > 0
-    assert sent.result.sending_s >= 0.3
+    # A machine that is fast enough reaches the limit of the run before its time is up.
+    assert sent.result.sending_s >= 0.3 or sent.result.count == timed(duration_s=0.3).limit
     assert store.with_count(timed(duration_s=0.3)).count == sent.result.count
     expected = expected_of(store, timed(duration_s=0.3))
     assert expected.count() == sent.result.count
