@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from _local import ADMIN, DATABASE, PASSWORD, local_target, postgres
 
-from txnpipe.aws import FunctionPlatform, Target
+from txnpipe.aws import Target
 from txnpipe.config import Settings
-from txnpipe.local.postgres import database
-from txnpipe.local.postgres.server import HOST, PostgresServer
+from txnpipe.local.postgres.server import HOST
 from txnpipe.names import Names
 from txnpipe.packaging.rules import enabled_rules
 from txnpipe.proof.sources import Sources
@@ -32,7 +30,6 @@ from txnpipe.traffic.runs import RunResult, RunStore
 from txnpipe.warehouse import migrations
 from txnpipe.warehouse.direct import DirectWarehouse, connector
 
-ADMIN, PASSWORD, DATABASE = "txnpipe_admin", "Benchmark0nly", "txnpipe"
 ARRIVED = datetime(2026, 11, 24, 5, 31, 13)
 SHARDS = ("shardId-000000000000", "shardId-000000000001")
 PER_SECOND = 2000
@@ -109,20 +106,7 @@ def _target(bucket: _Bucket) -> Target:
         def client(self, service: str, **_options: Any) -> Any:
             return {"s3": bucket}[service]
 
-    return InMemory(
-        name="local",
-        region="us-east-1",
-        account="000000000000",
-        endpoint_url=None,
-        credentials=None,
-        profile=None,
-        warehouse_access="direct",
-        sslmode="prefer",
-        functions=FunctionPlatform("3.13", "x86_64"),
-        batch_window_seconds=0,
-        checkpoint_interval_ms=1000,
-        connector_jar=None,
-    )
+    return local_target(InMemory)
 
 
 def manifest_of(count: int) -> Manifest:
@@ -206,17 +190,8 @@ def _line(generator: Generator, index: int, marks: dict[str, str]) -> str:
 @contextmanager
 def place() -> Iterator[Place]:
     """A PostgreSQL as the local cloud runs it, with the pipeline's tables, and an empty bucket."""
-    home = Path(tempfile.mkdtemp(prefix="txnpipe-benchmark-"))
-    home.chmod(0o711)
-    server = PostgresServer(home / "redshift" / "wh", home / "wh.log", name="wh", preferred_port=0)
-    try:
-        (home / "redshift").mkdir(mode=0o711)
-        server.start()
-        database.provision(server, DATABASE, ADMIN, PASSWORD)
-        made = Place(server.port, home, {})
+    with postgres() as server:
+        made = Place(server.port, server.directory.parent.parent, {})
         with made.sources().warehouse as warehouse:
             migrations.apply(warehouse)
         yield made
-    finally:
-        server.stop()
-        shutil.rmtree(home)

@@ -28,11 +28,9 @@ import base64
 import io
 import json
 import selectors
-import shutil
 import socket
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -42,25 +40,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psycopg2
 import psycopg2.extensions
+from _local import ADMIN, DATABASE, PASSWORD, postgres
 from psycopg2.extras import execute_values
 from report import Report, Row, json_argument, write
 
 from txnpipe.functions.loader.connection import Credentials, Endpoint, WarmConnection
 from txnpipe.functions.loader.loader import Loader
 from txnpipe.functions.records import read_batch
-from txnpipe.local.postgres import database
-from txnpipe.local.postgres.server import PostgresServer
 from txnpipe.transactions import Transaction, encode, parse
 from txnpipe.warehouse import migrations, users
 from txnpipe.warehouse.direct import DirectWarehouse, connector
 
 TABLE_ROWS = 100_000
-PASSWORD = "Benchmark0nly"
 STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/TransactionStream"
 GOALS = {(100, False): 4.0, (1000, False): 4.0, (100, True): 20.0, (1000, True): 35.0}
 """(batch size, behind the proxy) → the least that the loader must beat the baseline by."""
@@ -294,14 +289,8 @@ def _relay(client: socket.socket, port: int, one_way_s: float, stopped: threadin
 @contextmanager
 def database_server() -> Iterator[Server]:
     """A PostgreSQL as the local cloud runs it, with the pipeline's tables and users, and the tutorial's."""
-    home = Path(tempfile.mkdtemp(prefix="txnpipe-benchmark-"))
-    home.chmod(0o711)
-    server = PostgresServer(home / "redshift" / "wh", home / "wh.log", name="wh", preferred_port=0)
-    try:
-        (home / "redshift").mkdir(mode=0o711)
-        server.start()
-        database.provision(server, "txnpipe", "txnpipe_admin", PASSWORD)
-        connect = connector("127.0.0.1", server.port, "txnpipe", "txnpipe_admin", lambda: PASSWORD, "prefer")
+    with postgres() as server:
+        connect = connector("127.0.0.1", server.port, DATABASE, ADMIN, lambda: PASSWORD, "prefer")
         with DirectWarehouse(connect) as warehouse:
             migrations.apply(warehouse)
             users.ensure_loader_user(warehouse, "txnpipe_loader", PASSWORD)
@@ -315,9 +304,6 @@ def database_server() -> Iterator[Server]:
             cursor.execute("GRANT INSERT ON transactions TO txnpipe_loader")
         yield Server("127.0.0.1", server.port, admin)
         admin.close()
-    finally:
-        server.stop()
-        shutil.rmtree(home)
 
 
 def main() -> int:

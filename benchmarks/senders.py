@@ -138,12 +138,13 @@ def with_txnpipe(workers: int, *, ordered: bool = False) -> Callable[[str, str, 
     """The sender behind `txnpipe send`, generation apart."""
 
     def run(endpoint: str, stream: str, count: int) -> Result:
-        from senders_txnpipe import target
+        from _local import local_target
 
+        from txnpipe.aws import Credentials, Target
         from txnpipe.traffic.sender import CHUNK, Sender
         from txnpipe.traffic.stream import KinesisStream
 
-        to = KinesisStream(target(endpoint), stream)
+        to = KinesisStream(local_target(Target, endpoint, Credentials(KEY, SECRET)), stream)
         records = [(index, key, data) for index, (key, data) in enumerate(events(count))]
         sender = Sender(to, to.open_shards(), workers=workers, ordered=ordered)
         chunks = iter([records[first : first + CHUNK] for first in range(0, count, CHUNK)])

@@ -15,31 +15,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from senders import KEY, REGION, SECRET, events
+from _local import local_target
+from senders import KEY, SECRET, events
 
-from txnpipe.aws import Credentials, FunctionPlatform, Target
+from txnpipe.aws import Credentials, Target
 from txnpipe.traffic.sender import CHUNK, Progress, Sender
 from txnpipe.traffic.stream import KinesisStream
 
 WARM_S = 3.0
-
-
-def target(endpoint: str) -> Target:
-    """A target of which only Kinesis is there."""
-    return Target(
-        name="local",
-        region=REGION,
-        account="000000000000",
-        endpoint_url=endpoint,
-        credentials=Credentials(KEY, SECRET),
-        profile=None,
-        warehouse_access="direct",
-        sslmode="prefer",
-        functions=FunctionPlatform("3.13", "x86_64"),
-        batch_window_seconds=0,
-        checkpoint_interval_ms=1000,
-        connector_jar=None,
-    )
 
 
 def main() -> None:
@@ -55,7 +38,7 @@ def main() -> None:
         while time.monotonic() < ends:
             yield list(itertools.islice(endless, CHUNK))
 
-    to = KinesisStream(target(endpoint), stream)
+    to = KinesisStream(local_target(Target, endpoint, Credentials(KEY, SECRET)), stream)
     done = Sender(to, to.open_shards(), report=reports.append).run(source())
     warm = [each for each in reports if WARM_S <= each.elapsed_s <= float(seconds)]
     first, last = warm[0], warm[-1]

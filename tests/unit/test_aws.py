@@ -9,24 +9,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from txnpipe.aws import Credentials, FunctionPlatform, Target, translated
+from tests.targets import a_target
+from txnpipe.aws import Credentials, Target, translated
 from txnpipe.config import Settings
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.target import open_target
 
-LOCAL = Target(
-    name="local",
-    region="eu-west-1",
-    account="000000000000",
-    endpoint_url="http://127.0.0.1:4580",
-    credentials=Credentials("KEY", "secret"),
-    profile=None,
-    warehouse_access="direct",
-    sslmode="prefer",
-    functions=FunctionPlatform("3.13", "x86_64"),
-    batch_window_seconds=0,
-    checkpoint_interval_ms=1000,
-    connector_jar=None,
+LOCAL = a_target(
+    Target, region="eu-west-1", endpoint_url="http://127.0.0.1:4580", credentials=Credentials("KEY", "secret")
 )
 
 

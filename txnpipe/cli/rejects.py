@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from txnpipe.cli.frame import Invocation, command
+from txnpipe.cli.record_lines import write_lines
 from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 
 if TYPE_CHECKING:
@@ -148,18 +149,7 @@ def export(
                 lines.append(reject.payload.replace(b"\r", b" ").replace(b"\n", b" "))
             else:
                 cut += 1
-    if output is None:
-        for line in lines:
-            run.out.raw(line.decode(errors="backslashreplace"))
-    else:
-        try:
-            (run.environment.directory / output).write_bytes(b"".join(line + b"\n" for line in lines))
-        except OSError as error:
-            raise TxnpipeError(
-                f"The records cannot be written to {output}: {error.strerror}.",
-                "Choose another file with --output.",
-                ExitCode.ENVIRONMENT,
-            ) from error
+    write_lines(run, lines, output)
     run.out.result(
         "rejects-export",
         {"records": len(lines), "cut_off": cut, "output": None if output is None else str(output)},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 import typer
 
 from txnpipe.cli.frame import Invocation, command
+from txnpipe.cli.record_lines import write_lines
 from txnpipe.cli.send_options import DEFAULT_COUNT, DEFAULT_SEED, Options, check, check_resume, wanted
 from txnpipe.errors import ExitCode, usage_error
 from txnpipe.traffic.keys import ACCOUNT, PartitionKey
@@ -207,7 +208,6 @@ def _stopped(job: Job, asked: Options) -> str:
 
 def _print(run: Invocation, asked: Options) -> ExitCode | None:
     """Writes the records of a run as they would be sent, one a line."""
-    from txnpipe.errors import TxnpipeError
     from txnpipe.traffic.generator import Generator
 
     manifest, output = wanted(run, asked, "", ()), asked.output
@@ -217,22 +217,7 @@ def _print(run: Invocation, asked: Options) -> ExitCode | None:
             "Pass --rate as well, or --count instead of --duration.",
         )
     records = Generator(manifest).records(0, manifest.count)
-    if output is None:
-        for _, payload in records:
-            # A record that is no UTF-8 is shown with a backslash sequence: stdout is text.
-            run.out.raw(payload.decode(errors="backslashreplace"))
-            if run.out.gone:
-                return None
-    else:
-        try:
-            with (run.environment.directory / output).open("wb") as file:
-                file.writelines(payload + b"\n" for _, payload in records)
-        except OSError as error:
-            raise TxnpipeError(
-                f"The records cannot be written to {output}: {error.strerror}.",
-                "Choose another file with --output.",
-                ExitCode.ENVIRONMENT,
-            ) from error
+    write_lines(run, (payload for _, payload in records), output)
     run.out.result(
         "send-dry-run",
         {

@@ -26,9 +26,9 @@ import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 from txnpipe.traffic.breaking import BROKEN_REASONS, broken
+from txnpipe.traffic.events import Event, Label, Outcome
 from txnpipe.traffic.keys import ACCOUNT
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.mix import BURST, HISTORY, LANE, hot_chance, story_share
@@ -61,39 +61,6 @@ _STORY_DOMAIN = 1 << 63
 _QUIET, _VELOCITY, _SPIKE = 0, 1, 2
 _PLAIN, _LATE, _REPEAT, _BAD = 0, 1, 2, 3
 _QUOTED = {merchant: json.dumps(merchant) for merchant in MERCHANTS}
-
-
-class Label(NamedTuple):
-    """A planted anomaly. `story` is the lane where it takes place, or the index of a single event.
-
-    decisive: whether this is the event that completes the anomaly; the others only prepare it.
-    """
-
-    rule: str
-    story: int
-    decisive: bool
-
-
-class Outcome(NamedTuple):
-    """What must become of one record: a row, or a reject for this reason, or nothing more where it repeats an
-    earlier one. planted: the rule whose anomaly this record completes."""
-
-    row: Event | None
-    reason: str | None
-    planted: str | None
-
-
-class Event(NamedTuple):
-    """One event in the form that is cheap to compute; `micros` is UTC in microseconds since 1970."""
-
-    transaction_id: str
-    cents: int
-    transaction_type: str
-    micros: int
-    account_id: str
-    merchant: str
-    country: str
-    currency: str
 
 
 class Generator:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.integration.kinesis.server import Server, read_shard, wait_active
-from txnpipe.aws import Credentials, FunctionPlatform, Target
+from tests.targets import a_target
+from txnpipe.aws import Credentials, Target
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.sender import Progress, Sender
 from txnpipe.traffic.stream import KinesisStream
@@ -22,19 +23,10 @@ KEYS = 300
 
 def stream_of(server: Server, name: str) -> KinesisStream:
     """The stream on a target of which only Kinesis is there."""
-    target = Target(
-        name="local",
-        region="us-east-1",
-        account="000000000000",
+    target = a_target(
+        Target,
         endpoint_url=f"http://127.0.0.1:{server.port}",
         credentials=Credentials("key", "secret"),
-        profile=None,
-        warehouse_access="direct",
-        sslmode="prefer",
-        functions=FunctionPlatform("3.13", "x86_64"),
-        batch_window_seconds=0,
-        checkpoint_interval_ms=1000,
-        connector_jar=None,
     )
     return KinesisStream(target, name)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.targets import a_target
 from txnpipe.aws import Target
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.manifest import Span
@@ -197,19 +198,4 @@ def target_with(**clients: Any) -> Target:
         def client(self, service: str, **options: Any) -> Any:
             return clients[service]
 
-    from txnpipe.aws import FunctionPlatform
-
-    return Fake(
-        name="local",
-        region="us-east-1",
-        account="000000000000",
-        endpoint_url=None,
-        credentials=None,
-        profile=None,
-        warehouse_access="direct",
-        sslmode="prefer",
-        functions=FunctionPlatform("3.13", "x86_64"),
-        batch_window_seconds=0,
-        checkpoint_interval_ms=1000,
-        connector_jar=None,
-    )
+    return a_target(Fake)

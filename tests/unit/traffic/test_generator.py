@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txnpipe.traffic.generator import Generator, Label
+from txnpipe.traffic.events import Label
+from txnpipe.traffic.generator import Generator
 from txnpipe.traffic.manifest import Manifest, generated_run
 from txnpipe.traffic.mix import BURST, HISTORY, LANE
 from txnpipe.traffic.sources import GeneratedSource
