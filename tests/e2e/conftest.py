@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.directories import make_directory
+from tests.ports import free_port
 from txnpipe.config.settings import LocalSettings
 from txnpipe.local import client as local_client
 from txnpipe.local import runtime
@@ -203,13 +204,6 @@ def elsewhere(home: Home) -> set[int]:
         if "txnpipe" in lines and str(home.root) not in lines:
             ports.add(connection.laddr.port)
     return ports
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_listening(port: int) -> bool:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg2
 
 from tests.e2e.conftest import Cloud
-
-T = TypeVar("T")
 
 RESOURCES = 28
 """Of a pipeline with the default settings."""
@@ -121,19 +118,6 @@ def wait_for_steps(process: subprocess.Popen[str], count: int) -> None:
         done += "✓" in line
         if done >= count:
             return
-
-
-def eventually(
-    probe: Callable[[], T | None], what: str, timeout_s: float = 30, interval_s: float = 0.05
-) -> T:
-    """The first value of `probe` that is something."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = probe()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"no {what} within {timeout_s:.0f} s"
-        time.sleep(interval_s)
 
 
 def program(name: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.directories import make_directory
 from tests.e2e.conftest import Cloud
-from tests.e2e.pipelines import eventually
+from tests.waiting import eventually
 from txnpipe.config import Settings
 from txnpipe.config.settings import AnalyticsSettings, RuleSettings
 from txnpipe.local.part import ACCOUNT

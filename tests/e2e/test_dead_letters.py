@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import REGION, Cloud
-from tests.e2e.pipelines import Pipeline, eventually
+from tests.e2e.pipelines import Pipeline
+from tests.waiting import eventually
 from txnpipe.errors import ExitCode
 from txnpipe.local.part import ACCOUNT
 from txnpipe.names import Names

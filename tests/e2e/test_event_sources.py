@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import Cloud
-from tests.e2e.pipelines import eventually
+from tests.waiting import eventually
 
 TRUST = json.dumps(
     {

@@ -20,7 +20,8 @@ import pytest
 
 from tests.directories import make_directory
 from tests.e2e.conftest import Cloud
-from tests.e2e.pipelines import RESOURCES, Pipeline, eventually, wait_for_steps
+from tests.e2e.pipelines import RESOURCES, Pipeline, wait_for_steps
+from tests.waiting import eventually
 from txnpipe.errors import ExitCode
 from txnpipe.local import client as local_client
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.corpus.events import POISON, Case
-from tests.e2e.pipelines import Pipeline, eventually
+from tests.e2e.pipelines import Pipeline
+from tests.waiting import eventually
 from txnpipe.config.settings import Settings
 from txnpipe.packaging.rules import enabled_rules
 from txnpipe.traffic.generator import Generator

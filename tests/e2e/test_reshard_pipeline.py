@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Cloud
-from tests.e2e.pipelines import Pipeline, eventually
+from tests.e2e.pipelines import Pipeline
+from tests.waiting import eventually
 
 COUNT = 10_000
 RATE = 500

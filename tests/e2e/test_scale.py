@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Cloud
-from tests.e2e.pipelines import eventually
 from tests.e2e.test_send import Channel
+from tests.waiting import eventually
 from txnpipe.errors import ExitCode
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.corpus.events import TUTORIAL_EVENT
-from tests.e2e.pipelines import Pipeline, eventually, program
+from tests.e2e.pipelines import Pipeline, program
+from tests.waiting import eventually
 
 PATIENCE_S = 30.0
 """A busy machine is given more time than the few tenths of a second that a quiet one needs."""

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.ports import free_port
 from txnpipe.checks import State, run_checks
 from txnpipe.config.settings import LocalSettings
 from txnpipe.errors import ExitCode, TxnpipeError
@@ -24,12 +25,6 @@ from txnpipe.local.home import Home
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_this_machine_can_run_it_and_looking_leaves_no_trace(home: Home, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.ports import free_port
 from txnpipe.local import credentials, leftovers, runtime
 from txnpipe.local.files import read_json, write_json
 from txnpipe.local.home import Home
@@ -145,21 +145,15 @@ def test_another_home_has_another_key(home: Home, tmp_path: Path) -> None:
 
 
 def test_the_port_of_last_time_comes_first_then_the_preferred_then_any(home: Home) -> None:
-    with bind_api(home, _free_port()) as first:
+    with bind_api(home, free_port()) as first:
         preferred = first.getsockname()[1]
         with bind_api(home, preferred) as second:
             replacement = second.getsockname()[1]
             assert replacement != preferred
     with bind_api(home, preferred) as third:
         assert third.getsockname()[1] == replacement
-    with bind_api(home, other := _free_port()) as fourth:
+    with bind_api(home, other := free_port()) as fourth:
         assert fourth.getsockname() == ("127.0.0.1", other)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_noted_processes_are_ended_with_their_children_and_strangers_are_not(home: Home) -> None:
