@@ -7,7 +7,7 @@ import os
 import socket
 
 FIRST = 20_000
-"""Below what Linux and macOS give to outgoing connections: one could take a port just before its user does."""
+"""Below those of outgoing connections on Linux and macOS: one could take a port just before its user does."""
 EACH = 1_000
 """Ports of one process among those that run the tests side by side."""
 

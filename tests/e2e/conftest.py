@@ -18,6 +18,7 @@ import pytest
 
 from tests.directories import make_directory
 from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from txnpipe.config.settings import LocalSettings
 from txnpipe.local import client as local_client
 from txnpipe.local import runtime
@@ -137,7 +138,6 @@ class Cloud:
         """Stops the daemon in order."""
         self._look()
         local_client.stop(self.home)
-        psutil.wait_procs(self._seen, timeout=1)
 
     def processes(self) -> set[psutil.Process]:
         """The daemon and everything below it."""
@@ -148,7 +148,13 @@ class Cloud:
         return {daemon, *daemon.children(recursive=True)}
 
     def leftovers(self) -> list[str]:
-        """Processes and ports that this cloud ever had and that are still there."""
+        """Processes and ports that this cloud ever had and that are still there, after some patience."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (left := self._left()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return left
+
+    def _left(self) -> list[str]:
         alive = [
             f"process {process.pid}: {' '.join(process.cmdline())[:200]}"
             for process in self._seen | strays(self.home)

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2
 
 from tests.e2e.conftest import Cloud
+from tests.waiting import eventually
 
 RESOURCES = 28
 """Of a pipeline with the default settings."""
@@ -39,13 +40,15 @@ class Pipeline:
         document: dict[str, Any] = json.loads(result.stdout)
         return document
 
-    def begin(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    def begin(
+        self, *arguments: str, environment: dict[str, str] | None = None, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
         """Starts a command and does not wait for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "txnpipe", *arguments, "--pipeline", self.name, "--json"],
             cwd=self.cloud.work,
             env=self.cloud.environment(**(environment or {})),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -60,13 +63,13 @@ class Pipeline:
     def query(
         self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
-        """Asks the warehouse, where PGHOST and its companions say it is."""
+        """Asks the warehouse."""
         try:
-            connection = self._connect()
+            connection = self.connect()
         except psycopg2.OperationalError:
             # Brought back after a kill, the cluster has another port where its own was taken meanwhile.
             self.environment(again=True)
-            connection = self._connect()
+            connection = self.connect()
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(sql, parameters)
@@ -74,7 +77,8 @@ class Pipeline:
         finally:
             connection.close()
 
-    def _connect(self) -> psycopg2.extensions.connection:
+    def connect(self) -> psycopg2.extensions.connection:
+        """A connection to the warehouse, where PGHOST and its companions say it is."""
         variables = self.environment()
         return psycopg2.connect(
             host=variables["PGHOST"],
@@ -87,6 +91,10 @@ class Pipeline:
     def count(self, table: str) -> int:
         """Rows of a table now."""
         return int(self.query(f"SELECT COUNT(*) FROM {table}")[0][0])
+
+    def wait_for_rows(self, count: int) -> None:
+        """Waits until at least so many transactions are stored."""
+        eventually(lambda: self.count("transactions") >= count, f"{count} rows")
 
     def prove(self, count: int) -> dict[str, Any]:
         """`verify` must end with 0; asserts what it proves, and counts again without its help."""

@@ -82,7 +82,7 @@ class Analytics:
             )["ApplicationOperationInfoDetails"]
             return details if details["OperationStatus"] != "IN_PROGRESS" else None
 
-        return eventually(ended, "end of the operation", timeout_s=90, interval_s=0.2)
+        return eventually(ended, "end of the operation", timeout_s=120, interval_s=0.2)
 
     def put(self, transaction_id: str, amount: int) -> None:
         data = {
@@ -108,7 +108,6 @@ class Analytics:
         return eventually(
             lambda: alerts if transaction_id in (alerts := self.alerts()) else None,
             f"alert for {transaction_id}",
-            timeout_s=60,
             interval_s=0.3,
         )
 

@@ -7,9 +7,8 @@ fails at once. Once both are mended, `redrive` alone must make the run whole.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +62,20 @@ def may_insert(pipeline: Pipeline, allowed: bool) -> None:
     """Breaks and mends the loader."""
     change = "GRANT INSERT ON transactions TO" if allowed else "REVOKE INSERT ON transactions FROM"
     pipeline.query(f"{change} txnpipe_loader; SELECT 1")
+
+
+@contextmanager
+def locked(pipeline: Pipeline, table: str) -> Iterator[None]:
+    """Meanwhile whoever needs the table waits."""
+    with closing(pipeline.connect()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def waiting(pipeline: Pipeline, table: str) -> int:
+    """How many wait for the table."""
+    sql = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = CAST(%s AS REGCLASS)"
+    return int(pipeline.query(sql, [table])[0][0])
 
 
 @pytest.fixture(scope="module")
@@ -126,18 +139,13 @@ def test_redrive_makes_the_run_whole_also_across_a_kill(pipeline: Pipeline, fail
     queue = subscribe(pipeline.cloud)
     mended = pipeline.query("SELECT CURRENT_TIMESTAMP AT TIME ZONE 'UTC'")[0][0]
 
-    process = subprocess.Popen(
-        [sys.executable, "-m", "txnpipe", "dead-letters", "redrive", "--all", "--pipeline", NAME],
-        cwd=pipeline.cloud.work,
-        env=pipeline.cloud.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("sent  ")
-    process.kill()
-    process.communicate()
+    first = next(each["key"] for each in failed.letters if each["function"] == NAMES.loader)
+    assert pipeline.run("dead-letters", "redrive", first)["left"] == 0
+    with locked(pipeline, "transactions"):
+        process = pipeline.begin("dead-letters", "redrive", "--all")
+        eventually(lambda: waiting(pipeline, "transactions"), "a batch that waits for the table")
+        process.kill()
+        process.communicate()
     left = letters(pipeline)
     assert 0 < len(left) < len(failed.letters)
 

@@ -40,7 +40,7 @@ def handler(event, context):
         print("asked for", event)
         if event.get("fail") == "raise": raise ValueError("asked for")
         if event.get("fail") == "exit": os._exit(1)
-        if event.get("fail") == "sleep": time.sleep(60)
+        if event.get("fail") == "sleep": time.sleep(600)
         return event
     data = [base64.b64decode(record["kinesis"]["data"]).decode() for record in event["Records"]]
     if "poison" in data: raise ValueError("poison")
@@ -71,7 +71,7 @@ class Stage:
             Role=role["Role"]["Arn"],
             Handler="app.handler",
             Code={"ZipFile": zipped(SOURCE)},
-            Timeout=3,
+            Timeout=60,
             Environment={"Variables": {"QUEUE": self.queue}},
         )["FunctionArn"]
         self.kinesis.create_stream(StreamName=name, ShardCount=2)
@@ -194,12 +194,21 @@ def test_what_a_function_prints_is_in_cloudwatch_logs(stage: Stage) -> None:
     [
         ("raise", "ValueError", "asked for"),
         ("exit", "Runtime.ExitError", "Runtime exited with error: exit status 1"),
-        ("sleep", "Sandbox.Timedout", "Task timed out after 3.00 seconds"),
     ],
 )
 def test_failures_are_function_errors_with_status_200(
     stage: Stage, fail: str, error_type: str, message: str
 ) -> None:
+    expect_error(stage, fail, error_type, message)
+
+
+def test_a_function_that_takes_too_long_is_ended(stage: Stage) -> None:
+    stage.functions.update_function_configuration(FunctionName=stage.name, Timeout=3)
+    expect_error(stage, "sleep", "Sandbox.Timedout", "Task timed out after 3.00 seconds")
+    stage.functions.update_function_configuration(FunctionName=stage.name, Timeout=60)
+
+
+def expect_error(stage: Stage, fail: str, error_type: str, message: str) -> None:
     answer = stage.invoke({"fail": fail})
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     error = json.loads(answer["Payload"])

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import Cloud
+from tests.waiting import PATIENCE_S
 
 
 def ask(
@@ -19,7 +20,7 @@ def ask(
 ) -> tuple[int, str]:
     """A request as some other program would send it: status and body."""
     host, port = "127.0.0.1", cloud.running.endpoint_url.rsplit(":", 1)[1]
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE_S)
     connection.putrequest(method, path, skip_host=True)
     for name, value in {"Host": f"{host}:{port}", **(headers or {})}.items():
         connection.putheader(name, value)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import psutil
 
 from tests.e2e.conftest import Cloud
+from tests.waiting import PATIENCE_S
 from txnpipe.errors import ExitCode
 from txnpipe.local import client, runtime
 
@@ -154,7 +155,7 @@ def test_stop_ends_what_a_killed_daemon_left_behind(new_cloud: NewCloud) -> None
 
     assert "Stopped" in cloud.run("local", "stop", check=True).stderr
 
-    reaper.join(timeout=10)
+    reaper.join(timeout=PATIENCE_S)
     assert orphan.returncode is not None
     assert stranger.poll() is None
     stranger.kill()
@@ -237,7 +238,7 @@ def test_a_daemon_whose_home_vanishes_stops_everything_and_ends(new_cloud: NewCl
     log = cloud.home.daemon_log.open()
     shutil.rmtree(cloud.home.root)
 
-    _, living = psutil.wait_procs([daemon], timeout=30)  # no command could find it any more
+    _, living = psutil.wait_procs([daemon], timeout=PATIENCE_S)  # no command could find it any more
 
     assert living == []
     assert cloud.leftovers() == []

@@ -26,7 +26,6 @@ from txnpipe.traffic.manifest import generated_run, new_run_id
 GOOD_COUNT = 900
 BAD_COUNT = 100
 CALL_RECORDS = 100
-PATIENCE_S = 60.0
 STREAM = "TransactionStream"
 APP = "TransactionAnalytics"
 
@@ -66,7 +65,6 @@ def put(pipeline: Pipeline) -> Put:
     eventually(
         lambda: len(rows(pipeline, put)) == GOOD_COUNT and len(rejects(pipeline, put)) == BAD_COUNT,
         f"{GOOD_COUNT} rows and {BAD_COUNT} rejects",
-        PATIENCE_S,
     )
     return put
 
@@ -157,7 +155,7 @@ def test_alerts_are_raised_for_exactly_what_is_stored(pipeline: Pipeline, put: P
         found = pipeline.query("SELECT alert_id FROM alerts WHERE stored_at >= %s", [put.began])
         return sorted(alert_id for (alert_id,) in found)
 
-    eventually(lambda: len(stored()) >= len(expected), f"{len(expected)} alerts", PATIENCE_S)
+    eventually(lambda: len(stored()) >= len(expected), f"{len(expected)} alerts")
     assert stored() == sorted(expected)
 
 

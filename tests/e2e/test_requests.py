@@ -62,7 +62,7 @@ def test_a_long_poll_lets_others_in(cloud: Cloud) -> None:
     received: list[str] = []
 
     def poll() -> None:
-        answer = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=10)
+        answer = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20)
         received.extend(message["Body"] for message in answer.get("Messages", []))
 
     poller = threading.Thread(target=poll)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
+from threading import Event
+from typing import IO
 
 import pytest
 
 from tests.e2e.conftest import Cloud
 from tests.e2e.pipelines import Pipeline
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
-COUNT = 10_000
 RATE = 500
-"""Twenty seconds: long enough for three reshards, and what one shard takes with ease."""
+"""Records per second: what one shard takes with ease."""
+MOST = 100_000
+"""More than could be sent while this test waits: it ends the run, not the other way round."""
 PATH = (2, 4, 2)
+GENERATIONS = 1 + sum(PATH)
+"""The first shard, its two children, their four, the last two."""
 
 
 @pytest.fixture
@@ -26,22 +34,44 @@ def scaled(cloud: Cloud) -> Iterator[Pipeline]:
     made.run("teardown")
 
 
+def feed(pipe: IO[str], lines: list[str], enough: Event) -> int:
+    """Writes lines, as fast as they are taken, until it is enough. How many it wrote."""
+    written = 0
+    for line in takewhile(lambda _: not enough.is_set(), lines):
+        pipe.write(line)
+        written += 1
+    return written
+
+
 def test_a_run_that_is_resharded_three_times_is_stored_once_and_in_order(scaled: Pipeline) -> None:
     """In order: the rules compare an account's neighbours, and `verify` compares their alerts."""
-    sending = scaled.begin("send", "--count", str(COUNT), "--rate", str(RATE))
-    for shards in PATH:
-        before = scaled.count("transactions")
-        eventually(lambda before=before: scaled.count("transactions") > before + RATE, "rows")  # type: ignore[misc]
-        assert scaled.run("scale", "--shards", str(shards))["to"] == shards
-    assert sending.poll() is None
+    scaled.cloud.run("send", "--dry-run", "--count", str(MOST), "--output", "events.jsonl", check=True)
+    lines = (scaled.cloud.work / "events.jsonl").read_text().splitlines(keepends=True)
+    sending = scaled.begin("send", "--file", "-", "--rate", str(RATE), stdin=subprocess.PIPE)
+    assert sending.stdin is not None
+    enough = Event()
+
+    with ThreadPoolExecutor(1) as feeder:
+        feeding = feeder.submit(feed, sending.stdin, lines, enough)
+        try:
+            for shards in PATH:
+                before = scaled.count("transactions")
+                eventually(lambda before=before: scaled.count("transactions") > before + RATE, "rows")  # type: ignore[misc]
+                assert scaled.run("scale", "--shards", str(shards))["to"] == shards
+            eventually(lambda: shards_used(scaled) == GENERATIONS, "rows from every shard")
+        finally:
+            enough.set()
+        count = feeding.result(PATIENCE_S)
     output, errors = sending.communicate(timeout=120)
+
     assert sending.returncode == 0, errors
-
-    proof = scaled.prove(COUNT)
-
+    assert count < MOST
+    proof = scaled.prove(count)
     assert json.loads(output)["run_id"] == proof["run_id"]
-    shards_used = scaled.query("SELECT shard_id, COUNT(*) FROM transactions GROUP BY shard_id")
-    # Every generation carried records: the first shard, its two children, their four, the last two.
-    assert len(shards_used) == 1 + sum(PATH)
     described = scaled.cloud.client("kinesis").describe_stream_summary(StreamName="scaled-TransactionStream")
     assert described["StreamDescriptionSummary"]["OpenShardCount"] == PATH[-1]
+
+
+def shards_used(pipeline: Pipeline) -> int:
+    """From how many shards rows are stored."""
+    return int(pipeline.query("SELECT COUNT(DISTINCT shard_id) FROM transactions")[0][0])

@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.conftest import REGION, Cloud
 from tests.e2e.pipelines import RESOURCES, SHARED, wait_for_steps
+from tests.waiting import PATIENCE_S
 from txnpipe.deploy.lock import SetupLock
 from txnpipe.local.part import ACCOUNT
 
@@ -132,7 +133,7 @@ def test_a_setup_interrupted_and_then_killed_is_finished_by_the_same_command(clo
     try:
         interrupted = _setup_until(cloud, pipeline, finished=1)
         interrupted.send_signal(signal.SIGINT)
-        _, rest = interrupted.communicate(timeout=30)
+        _, rest = interrupted.communicate(timeout=PATIENCE_S)
         assert interrupted.returncode == 130, rest
         assert "same command continues" in rest
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
-import psycopg2
 import pytest
 
 from tests.e2e.conftest import REGION, Cloud
@@ -38,17 +38,8 @@ def sent(pipeline: Pipeline) -> str:
 
 def change(pipeline: Pipeline, sql: str, *parameters: object) -> None:
     """Changes the warehouse by hand."""
-    variables = pipeline.environment()
-    connection = psycopg2.connect(
-        host=variables["PGHOST"],
-        port=variables["PGPORT"],
-        user=variables["PGUSER"],
-        dbname=variables["PGDATABASE"],
-        passfile=variables["PGPASSFILE"],
-    )
-    with connection, connection.cursor() as cursor:
+    with closing(pipeline.connect()) as connection, connection, connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-    connection.close()
 
 
 def test_a_settled_run_is_proven_at_once(pipeline: Pipeline, sent: str) -> None:
