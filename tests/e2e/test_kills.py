@@ -21,7 +21,7 @@ import pytest
 from tests.directories import make_directory
 from tests.e2e.conftest import Cloud
 from tests.e2e.pipelines import RESOURCES, Pipeline, wait_for_steps
-from tests.waiting import PATIENCE_S, eventually
+from tests.waiting import PATIENCE_S
 from txnpipe.errors import ExitCode
 from txnpipe.local import client as local_client
 
@@ -57,9 +57,7 @@ def sending(victim: Pipeline) -> Iterator[subprocess.Popen[str]]:
     for _ in range(ATTEMPTS):
         before = victim.count("transactions")
         process = victim.begin(*SEND)
-        eventually(
-            lambda before=before: victim.count("transactions") >= before + STORED_BEFORE_THE_KILL, "rows"
-        )  # type: ignore[misc]
+        victim.wait_for_rows(before + STORED_BEFORE_THE_KILL)
         if process.poll() is None:
             break
         process.communicate()
@@ -158,7 +156,7 @@ def test_a_stop_in_order_is_respected(victim: Pipeline) -> None:
     """
     before, stored = victim.environment(), victim.count("transactions")
     sending = victim.begin("send", "--count", "8000", "--rate", "400")
-    eventually(lambda: victim.count("transactions") > stored, "rows")
+    victim.wait_for_rows(stored + 1)
 
     victim.cloud.stop()
 

@@ -55,8 +55,7 @@ def test_a_run_that_is_resharded_three_times_is_stored_once_and_in_order(scaled:
         feeding = feeder.submit(feed, sending.stdin, lines, enough)
         try:
             for shards in PATH:
-                before = scaled.count("transactions")
-                eventually(lambda before=before: scaled.count("transactions") > before + RATE, "rows")  # type: ignore[misc]
+                scaled.wait_for_rows(scaled.count("transactions") + RATE)
                 assert scaled.run("scale", "--shards", str(shards))["to"] == shards
             eventually(lambda: shards_used(scaled) == GENERATIONS, "rows from every shard")
         finally:
