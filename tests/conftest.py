@@ -1,8 +1,13 @@
-"""What holds for every test: properties have no deadline, for machines are slow and shared."""
+"""What holds for every test: properties take their time, for machines are slow and shared."""
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("txnpipe", deadline=None)
+# A fixture that a property shares with all its examples is meant to be shared: a server, a connection.
+settings.register_profile(
+    "txnpipe",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("txnpipe")
