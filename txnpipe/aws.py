@@ -111,7 +111,30 @@ class Target:
         config = Config(**(settings | dict(self.client_options) | options))
         client = session.client(service, endpoint_url=self.endpoint_url, config=config)
         client.meta.events.register("after-call-error", _name_call)
+        refuse_cut_answers(client)
         return client  # type: ignore[no-any-return]
+
+
+def refuse_cut_answers(client: Any) -> None:
+    """Lets a client take an answer that is shorter than declared for a closed connection: it is retried.
+
+    botocore compares no lengths, and of JSON that was cut off it makes an answer without a member: who dies
+    while answering would seem to have answered that there is nothing.
+    """
+    from botocore.exceptions import ConnectionClosedError
+
+    session = client._endpoint.http_session
+    send = session.send
+
+    def send_and_compare(request: Any) -> Any:
+        response = send(request)
+        declared = response.headers.get("Content-Length")
+        has_body = declared is not None and request.method != "HEAD" and not request.stream_output
+        if has_body and len(response.content) < int(declared):
+            raise ConnectionClosedError(endpoint_url=request.url)
+        return response
+
+    session.send = send_and_compare
 
 
 def _name_call(exception: Exception, event_name: str, **_: Any) -> None:

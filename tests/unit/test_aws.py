@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from tests.targets import a_target
 from txnpipe.aws import Credentials, Target, translated
@@ -139,3 +143,54 @@ def test_the_target_aws_is_not_led_to_this_machine_by_a_variable(
     with pytest.raises(TxnpipeError, match=variable) as caught:
         open_target(Settings(target="aws"))
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+class Cutting(BaseHTTPRequestHandler):
+    """Answers a list of streams, the first `cut` times without its end."""
+
+    cut = 0
+    answered = 0
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"StreamNames":["a"],"HasMoreStreams":false}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        type(self).answered += 1
+        self.wfile.write(body if self.answered > self.cut else body[:20])
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        _ = format, arguments
+
+
+@contextmanager
+def cutting(cut: int) -> Iterator[Target]:
+    """A target whose services cut so many answers off."""
+    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Cutting,), {"cut": cut}))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield dataclasses.replace(LOCAL, endpoint_url=f"http://127.0.0.1:{server.server_port}", _clients={})
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_an_answer_that_was_cut_off_is_no_answer_and_asked_for_again() -> None:
+    with cutting(2) as target:
+        client = target.client("kinesis", retries={"mode": "standard", "max_attempts": 3})
+        assert client.list_streams()["StreamNames"] == ["a"]
+    with cutting(1) as target, pytest.raises(ConnectionClosedError):
+        target.client("kinesis", retries={"max_attempts": 0}).list_streams()
+
+
+def test_a_head_has_no_body_and_is_whole_all_the_same() -> None:
+    with cutting(0) as target:
+        assert target.client("s3").head_object(Bucket="b", Key="k")["ContentLength"] == 1000
