@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import eventually
 from txnpipe.local.flink import supervisor as supervisors
 from txnpipe.local.flink.code import CodeError
 from txnpipe.local.flink.jvm import JobError
@@ -23,8 +23,11 @@ class FakeJob:
     pid: int = 4711
     now: str = "RUNNING"
     killed: bool = False
+    looks: int = 0
+    """How often the supervisor asked for the status."""
 
     def status(self) -> str:
+        self.looks += 1
         return self.now
 
     def savepoint(self, target: Path) -> Path:
@@ -81,11 +84,19 @@ def checkpoint(directory: Path, job: str, number: int, age_s: float = 0) -> Path
     return path
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+def until_looked_at(job: FakeJob, times: int = 3) -> None:
+    """Waits until the supervisor has looked at the job as it is now, and come back for the next look."""
+    seen = job.looks
+    eventually(lambda: job.looks > seen + times, "look at the job", interval_s=0.002)
+
+
+def until_started(launcher: Launcher, jobs: int) -> None:
+    eventually(lambda: len(launcher.jobs) == jobs, f"start number {jobs}", interval_s=0.002)
+
+
+def watchers() -> list[str]:
+    """Threads that keep the job of a test alive."""
+    return [thread.name for thread in threading.enumerate() if thread.name == "flink-App"]
 
 
 def test_a_first_start_restores_what_the_run_begins_with(supervised: Supervisor, launcher: Launcher) -> None:
@@ -103,7 +114,7 @@ def test_a_job_that_ends_is_started_again_from_its_newest_checkpoint(
     checkpoint(tmp_path, "job-1", 1, age_s=5)
     newest = checkpoint(tmp_path, "job-1", 2)
     launcher.jobs[0].now = end
-    eventually(lambda: len(launcher.jobs) == 2)
+    until_started(launcher, 2)
     assert launcher.jobs[1].state == newest
     assert launcher.jobs[0].killed
     supervised.kill()
@@ -112,7 +123,7 @@ def test_a_job_that_ends_is_started_again_from_its_newest_checkpoint(
 def test_a_job_that_flink_restarts_itself_is_left_alone(supervised: Supervisor, launcher: Launcher) -> None:
     supervised.run()
     launcher.jobs[0].now = "RESTARTING"
-    time.sleep(0.05)
+    until_looked_at(launcher.jobs[0])
     assert len(launcher.jobs) == 1
     supervised.kill()
 
@@ -121,7 +132,7 @@ def test_a_restart_is_tried_until_it_succeeds(supervised: Supervisor, launcher: 
     supervised.run()
     launcher.failures = [JobError("no memory"), CodeError("S3 is not there yet"), JobError("again")]
     launcher.jobs[0].now = "DEAD"
-    eventually(lambda: len(launcher.jobs) == 2)
+    until_started(launcher, 2)
     supervised.kill()
 
 
@@ -139,7 +150,7 @@ def test_a_first_start_is_tried_once_and_its_failure_told(supervised: Supervisor
 def test_resume_does_not_wait_and_does_not_give_up(supervised: Supervisor, launcher: Launcher) -> None:
     launcher.failures = [CodeError("S3 is not there yet")]
     supervised.resume()
-    eventually(lambda: supervised.pid is not None)
+    eventually(lambda: supervised.pid, "job", interval_s=0.002)
     supervised.kill()
 
 
@@ -148,7 +159,7 @@ def test_after_a_stop_with_savepoint_nothing_is_started_again(
 ) -> None:
     supervised.run()
     assert supervised.stop_with_savepoint(tmp_path) == tmp_path / "savepoint-1"
-    time.sleep(0.03)
+    assert watchers() == [], "nobody is left who could start it"
     assert len(launcher.jobs) == 1
     assert launcher.jobs[0].killed
 
@@ -161,7 +172,7 @@ def test_a_stop_that_fails_leaves_the_job_supervised(
     with pytest.raises(JobError):
         supervised.stop_with_savepoint(tmp_path)
     launcher.jobs[0].now = "DEAD"
-    eventually(lambda: len(launcher.jobs) == 2)
+    until_started(launcher, 2)
     supervised.kill()
 
 
@@ -177,10 +188,10 @@ def test_former_checkpoints_go_once_the_present_job_has_its_own(
     supervised.run()
     assert launcher.jobs[0].state == former
     (tmp_path / "checkpoints" / "job-2").mkdir()
-    time.sleep(0.03)
+    until_looked_at(launcher.jobs[0])
     assert former.exists(), "the present job has no checkpoint yet"
     own = checkpoint(tmp_path, "job-3", 1)
-    eventually(lambda: not former.exists())
+    eventually(lambda: not former.exists(), "removal of former checkpoints", interval_s=0.002)
     assert own.exists()
     supervised.kill()
 
