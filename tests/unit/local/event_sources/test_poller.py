@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.local.event_sources.doubles import NOW, SHARD, Function, MemoryEngine, a_mapping, outside
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.local.event_sources.counters import Tally
 from txnpipe.local.event_sources.lane import lane_of
 from txnpipe.local.event_sources.mapping import Mapping
@@ -41,16 +42,18 @@ class Bench:
 
     def until_delivered(self, count: int, poller: MappingPoller) -> list[int]:
         """Looks at the stream again and again, as the supervisor does, until so much is delivered."""
-        deadline = time.monotonic() + 10
-        while len(self.function.delivered) < count and time.monotonic() < deadline:
+
+        def look() -> bool:
             poller.discover()
-            threading.Event().wait(0.002)
+            return len(self.function.delivered) >= count
+
+        eventually(look, f"{count} records", interval_s=0.002)
         return self.function.delivered
 
     def stop(self) -> None:
         for poller in self.pollers:
             poller.start()  # the supervisor ends at once, after its lanes
-            assert poller.stop(10)
+            assert poller.stop(PATIENCE_S)
         self.pollers.clear()
 
 
@@ -139,8 +142,14 @@ def test_a_finished_shard_stays_finished(bench: Bench) -> None:
     bench.engine.put()
     bench.engine.close()
     bench.until_delivered(1, bench.poller(mapping))
+    # A lane that is stopped right after the last record has not seen the end of its shard.
+    eventually(
+        lambda: bench.outside.store.shards(mapping.uuid)[SHARD].finished, "finished shard", interval_s=0.002
+    )
     bench.stop()
-    assert bench.outside.store.shards(mapping.uuid)[SHARD].finished
+    again = bench.poller(mapping)
+    again.discover()
+    assert not again._running, "there is nothing to read"
 
 
 def test_a_missing_stream_shows_as_a_problem_until_it_is_back(bench: Bench) -> None:

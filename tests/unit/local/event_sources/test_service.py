@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from botocore.parsers import create_parser
 
 from tests.unit.local.event_sources.doubles import FUNCTION, NOW, STREAM, Function, MemoryEngine, outside
+from tests.waiting import eventually
 from txnpipe.local.event_sources.lane import Outside
 from txnpipe.local.event_sources.registry import Registry
 from txnpipe.local.event_sources.service import EventSourceService
@@ -43,7 +43,7 @@ class Api:
         self.registry.start()
 
     def close(self) -> None:
-        self.registry.stop(10)
+        self.registry.stop(1_000_000)  # seconds of the engine's clock, which waiting lanes advance
         self.outside.store.close()
 
     def call(self, method: str, path: str, body: Any = None, query: str = "") -> Response:
@@ -59,12 +59,16 @@ class Api:
         return self.json("POST", ROOT, MINIMAL | fields)
 
     def settled(self, uuid: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 10
-        while True:
+        def look() -> dict[str, Any] | None:
             shown = self.json("GET", f"{ROOT}/{uuid}")
-            if shown["State"] in ("Enabled", "Disabled") or time.monotonic() > deadline:
-                return shown
-            threading.Event().wait(0.002)
+            return shown if shown["State"] in ("Enabled", "Disabled") else None
+
+        return eventually(look, "mapping that has settled", interval_s=0.002)
+
+    def until_delivered(self, count: int) -> list[int]:
+        """The sequence numbers that reached the function, once there are so many."""
+        eventually(lambda: len(self.function.delivered) >= count, f"{count} records", interval_s=0.002)
+        return self.function.delivered
 
     def error(self, method: str, path: str, body: Any = None, query: str = "") -> ServiceError:
         with pytest.raises(ServiceError) as caught:
@@ -118,13 +122,10 @@ def test_a_mapping_becomes_enabled_and_delivers(api: Api) -> None:
     put = api.engine.put()
     uuid = api.create()["UUID"]
     assert api.settled(uuid)["State"] == "Enabled"
-    deadline = time.monotonic() + 10
-    while not api.function.events and time.monotonic() < deadline:
-        threading.Event().wait(0.002)
-    assert api.function.delivered == [put]
+    assert api.until_delivered(1) == [put]
     # Counted once the function has answered.
-    while (counters := api.registry.counters()[0]).records < 1 and time.monotonic() < deadline:
-        threading.Event().wait(0.002)
+    eventually(lambda: api.registry.counters()[0].records, "record that is counted", interval_s=0.002)
+    counters = api.registry.counters()[0]
     assert (counters.uuid, counters.records, counters.state) == (uuid, 1, "Enabled")
 
 
@@ -135,10 +136,7 @@ def test_a_disabled_mapping_rests_and_continues_where_it_was(api: Api) -> None:
     assert api.function.events == []
     assert api.json("PUT", f"{ROOT}/{uuid}", {"Enabled": True})["State"] == "Enabling"
     assert api.settled(uuid)["State"] == "Enabled"
-    deadline = time.monotonic() + 10
-    while not api.function.events and time.monotonic() < deadline:
-        threading.Event().wait(0.002)
-    assert api.function.delivered == [put]
+    assert api.until_delivered(1) == [put]
     assert api.json("PUT", f"{ROOT}/{uuid}", {"Enabled": False})["State"] == "Disabling"
     assert api.settled(uuid)["State"] == "Disabled"
 
@@ -176,9 +174,7 @@ def test_a_deleted_mapping_goes_through_deleting_and_is_gone(api: Api) -> None:
     uuid = api.create()["UUID"]
     api.settled(uuid)
     assert api.json("DELETE", f"{ROOT}/{uuid}")["State"] == "Deleting"
-    deadline = time.monotonic() + 10
-    while api.registry.mappings() and time.monotonic() < deadline:
-        threading.Event().wait(0.002)
+    eventually(lambda: not api.registry.mappings(), "deletion", interval_s=0.002)
     error = api.error("GET", f"{ROOT}/{uuid}")
     assert (error.code, error.status) == ("ResourceNotFoundException", 404)
     assert api.outside.store.shards(uuid) == {}
@@ -204,16 +200,12 @@ def test_everything_is_there_after_a_restart(api: Api) -> None:
     first = api.engine.put()
     uuid = api.create(BatchSize=7, Tags={"team": "data"})["UUID"]
     api.settled(uuid)
-    deadline = time.monotonic() + 10
-    while not api.function.events and time.monotonic() < deadline:
-        threading.Event().wait(0.002)
+    api.until_delivered(1)
     api.close()
     second = api.engine.put()
     api.open()
     assert api.settled(uuid)["BatchSize"] == 7
-    while len(api.function.delivered) < 2 and time.monotonic() < deadline:
-        threading.Event().wait(0.002)
-    assert api.function.delivered == [first, second]
+    assert api.until_delivered(2) == [first, second]
     arn = f"arn:aws:lambda:us-east-1:000000000000:event-source-mapping:{uuid}"
     assert api.json("GET", f"/2017-03-31/tags/{arn}") == {"Tags": {"team": "data"}}
 
@@ -371,8 +363,5 @@ def test_it_is_told_how_many_enabled_mappings_feed_each_function(api: Api) -> No
     api.open()
     assert api.told[-1] == {other: 1}
     api.json("DELETE", f"{ROOT}/{second}")
-    deadline = time.monotonic() + 10
-    while api.registry.mappings() != [api.registry.get(first)]:
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.002)
+    eventually(lambda: api.registry.mappings() == [api.registry.get(first)], "deletion", interval_s=0.002)
     assert api.told[-1] == {}
