@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from txnpipe.local.guard import Guard
 from txnpipe.local.server import ApiServer, Listening
 from txnpipe.local.service import Response
@@ -35,7 +36,7 @@ def port() -> Iterator[int]:
 
 
 def _begin(port: int, *headers: str) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
     head = "\r\n".join(["PUT /bucket/key HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""])
     connection.sendall(head.encode())
     return connection

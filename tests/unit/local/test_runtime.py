@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import psutil
 import pytest
 
 from tests.ports import free_port
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.local import credentials, leftovers, runtime
 from txnpipe.local.files import read_json, write_json
 from txnpipe.local.home import Home
@@ -77,19 +77,20 @@ def test_the_record_is_the_first_and_the_lock_the_last_to_be_removed(
 
 def test_the_lock_ends_with_its_process_however_that_ends(home: Home) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from txnpipe.local import runtime\n"
+        "import sys; from pathlib import Path; from txnpipe.local import runtime\n"
         "from txnpipe.local.home import Home\n"
         "lock = runtime.Lock(Home(Path(sys.argv[1]))); assert lock.try_acquire(); print('held', flush=True)\n"
-        "time.sleep(60)\n"
+        "sys.stdin.read()\n"
     )
-    holder = subprocess.Popen([sys.executable, "-c", program, str(home.root)], stdout=subprocess.PIPE)
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    assert runtime.is_locked(home)
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(home.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert runtime.is_locked(home)
 
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
+        holder.kill()
+        holder.wait(PATIENCE_S)
 
     assert not runtime.is_locked(home)
 
@@ -157,10 +158,10 @@ def test_the_port_of_last_time_comes_first_then_the_preferred_then_any(home: Hom
 
 
 def test_noted_processes_are_ended_with_their_children_and_strangers_are_not(home: Home) -> None:
-    ours = subprocess.Popen(["sh", "-c", "sleep 300 & wait"])
-    stranger = subprocess.Popen(["sleep", "300"])
+    ours = subprocess.Popen(["sh", "-c", "sleep 3600 & wait"])
+    stranger = subprocess.Popen(["sleep", "3600"])
     try:
-        child = _first_child(ours.pid)
+        [child] = eventually(psutil.Process(ours.pid).children, "child")
         leftovers.note(home, [Process("ours", ours.pid), Process("gone", 2**22 - 1)])
         noted = read_json(home.processes_file)
         assert noted is not None
@@ -168,16 +169,16 @@ def test_noted_processes_are_ended_with_their_children_and_strangers_are_not(hom
         noted["processes"].append({"pid": stranger.pid, "created": created - 5, "name": "reused id"})
         write_json(home.processes_file, noted)
 
-        assert leftovers.end(home, patience_s=5) == ["ours"]
+        assert leftovers.end(home) == ["ours"]
 
         assert not psutil.pid_exists(ours.pid)
-        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        eventually(lambda: _has_ended(child), "end of the child")
         assert stranger.poll() is None
         assert leftovers.end(home) == []
     finally:
         for process in (ours, stranger):
             process.kill()
-            process.wait()
+            process.wait(PATIENCE_S)
 
 
 def test_a_process_that_ignores_the_signal_is_killed(home: Home) -> None:
@@ -185,23 +186,25 @@ def test_a_process_that_ignores_the_signal_is_killed(home: Home) -> None:
         [
             sys.executable,
             "-c",
-            "import signal, time; signal.signal(15, 1); print(1, flush=True); time.sleep(99)",
+            "import signal, sys; signal.signal(15, 1); print(1, flush=True); sys.stdin.read()",
         ],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert stubborn.stdout is not None
-    stubborn.stdout.readline()
-    leftovers.note(home, [Process("stubborn", stubborn.pid)])
+    with stubborn:
+        assert stubborn.stdout is not None
+        assert stubborn.stdout.readline() == b"1\n"
+        leftovers.note(home, [Process("stubborn", stubborn.pid)])
 
-    leftovers.end(home, patience_s=0.2)
+        assert leftovers.end(home, patience_s=0.2) == ["stubborn"]
 
+        stubborn.wait(PATIENCE_S)  # it reads from a pipe that is still open: only a KILL ends it
     assert not psutil.pid_exists(stubborn.pid)
-    stubborn.wait()
-    stubborn.stdout.close()
 
 
-def _first_child(pid: int) -> psutil.Process:
-    parent = psutil.Process(pid)
-    while not parent.children():
-        os.sched_yield()
-    return parent.children()[0]
+def _has_ended(process: psutil.Process) -> bool:
+    """Whoever adopted it may not have waited for it yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

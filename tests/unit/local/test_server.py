@@ -14,6 +14,7 @@ import pytest
 from botocore.parsers import create_parser
 from botocore.session import get_session
 
+from tests.waiting import PATIENCE_S
 from txnpipe.local import wire
 from txnpipe.local.guard import Guard
 from txnpipe.local.server import ApiServer, UnknownOperation
@@ -153,7 +154,7 @@ def test_a_refused_request_reaches_nobody() -> None:
 
 
 def test_a_request_to_a_part_that_is_starting_waits_for_it() -> None:
-    made = ApiServer(Guard(KEY), Fallback(), start_patience_s=5)
+    made = ApiServer(Guard(KEY), Fallback(), start_patience_s=PATIENCE_S)
     started = made.add(Echo(lambda _: Response(200, b"ready")), started=False)
     answers: list[Response] = []
     caller = threading.Thread(target=lambda: answers.append(made.respond(environ())))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.local.lambda_runtime.doubles import a_function
+from tests.waiting import PATIENCE_S
 from txnpipe.local.lambda_runtime import background
 from txnpipe.local.lambda_runtime.background import BackgroundInvocations
 from txnpipe.local.lambda_runtime.functions import FunctionSpec
@@ -34,7 +35,7 @@ class Bench:
 
     def wait_for_calls(self, count: int) -> None:
         for _ in range(count):
-            assert self.called.acquire(timeout=10)
+            assert self.called.acquire(timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +67,13 @@ def test_a_full_queue_throttles(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def hold(_spec: FunctionSpec, _payload: bytes) -> InvokeResult:
         begun.release()
-        release.wait(10)
+        assert release.wait(PATIENCE_S)
         return OK
 
     waiting: Callable[[FunctionSpec, bytes], InvokeResult] = hold
     queue = BackgroundInvocations(waiting)
     queue.add(a_function(), b"")
-    assert begun.acquire(timeout=10)
+    assert begun.acquire(timeout=PATIENCE_S)
     queue.add(a_function(), b"")
     with pytest.raises(ServiceError, match="TooManyRequestsException"):
         queue.add(a_function(), b"")

@@ -7,6 +7,7 @@ import stat
 import threading
 from pathlib import Path
 
+from tests.waiting import PATIENCE_S
 from txnpipe.local.lambda_runtime.logs import TAIL_BYTES, FunctionLog, OutputPump, WorkerOutput
 
 
@@ -69,7 +70,7 @@ def test_the_pump_reads_pipes_and_drain_reads_what_is_there(tmp_path: Path) -> N
         for thread in threads:  # more than a pipe holds: somebody has to read
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE_S)
             assert not thread.is_alive()
         os.write(write_end, b"\nlast\n")
         pump.drain(read_end)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.local.lambda_runtime.doubles import a_function
+from tests.waiting import PATIENCE_S
 from txnpipe.local.lambda_runtime import pool as pool_module
 from txnpipe.local.lambda_runtime.functions import FunctionSpec
 from txnpipe.local.lambda_runtime.pool import (
@@ -75,14 +76,14 @@ class Bench:
 
         def hold(_worker: FakeWorker) -> None:
             begun.release()
-            release.wait(10)
+            assert release.wait(PATIENCE_S)
 
         self.factory.on_invoke = hold
         threads = [threading.Thread(target=self.pool.invoke, args=(spec, b"")) for _ in range(count)]
         for thread in threads:
             thread.start()
         for _ in threads:
-            assert begun.acquire(timeout=10)
+            assert begun.acquire(timeout=PATIENCE_S)
         self.factory.on_invoke = lambda _worker: None
         return release, threads
 
@@ -129,7 +130,7 @@ def test_without_a_reserved_concurrency_an_invocation_waits_for_a_worker(bench: 
     assert len(bench.factory.started) == UNRESERVED_WORKERS
     release.set()
     for thread in [waiting, *threads]:
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert len(bench.factory.started) == UNRESERVED_WORKERS
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from txnpipe.local.lambda_runtime.results import MAX_RESPONSE_BYTES
 from txnpipe.local.lambda_runtime.runtime_api import Invocation, RuntimeApi
 
@@ -59,7 +60,7 @@ def call(
     address: str, method: str, path: str, body: bytes | Iterator[bytes] | None = None
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
     host, _, secret = address.partition("/")
-    connection = http.client.HTTPConnection(host, timeout=10)
+    connection = http.client.HTTPConnection(host, timeout=PATIENCE_S)
     connection.request(method, f"/{secret}{path}", body)
     response = connection.getresponse()
     answer = response.status, response.read(), response.headers
@@ -141,7 +142,7 @@ def test_chunked_bodies_are_understood_and_limited(address: str, runtime: Runtim
 def test_a_client_that_waits_for_100_continue_gets_it(address: str, runtime: Runtime) -> None:
     host, _, secret = address.partition("/")
     name, _, port = host.partition(":")
-    with socket.create_connection((name, int(port)), timeout=10) as connection:
+    with socket.create_connection((name, int(port)), timeout=PATIENCE_S) as connection:
         connection.sendall(
             f"POST /{secret}{ROOT}/invocation/id-1/response HTTP/1.1\r\nHost: x\r\n"
             "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n".encode()
@@ -156,7 +157,7 @@ def test_nonsense_ends_the_connection_and_nothing_else(address: str) -> None:
     host = address.partition("/")[0]
     name, _, port = host.partition(":")
     for nonsense in (b"\r\n\r\n", b"\xff\xfe\r\n\r\n", b"GET\r\n\r\n", b"x" * 10_000):
-        with socket.create_connection((name, int(port)), timeout=10) as connection:
+        with socket.create_connection((name, int(port)), timeout=PATIENCE_S) as connection:
             connection.sendall(nonsense)
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(4096):

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from tests.waiting import PATIENCE_S
 from txnpipe.local.redshift.data_api import results
 from txnpipe.local.redshift.data_api.access import Login
 from txnpipe.local.redshift.data_api.statements import Executions
@@ -60,6 +61,6 @@ def test_a_statement_whose_connection_fails_in_any_way_has_failed(
     executions: Executions, login: Any, says: str
 ) -> None:
     execution = executions.submit("us-east-1", {}, ["SELECT 1"], login, is_batch=True)
-    executions.wait(execution, 3)
+    executions.wait(execution, PATIENCE_S)
     assert (execution.status, execution.error) == ("FAILED", says)
     assert [part.status for part in execution.parts] == ["FAILED"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from tests.waiting import PATIENCE_S
 from txnpipe.local.redshift.transitions import Transitions
 
 
@@ -11,7 +12,7 @@ def test_transitions_of_one_resource_happen_in_order() -> None:
     transitions, seen = Transitions(), list[int]()
     for number in range(50):
         transitions.begin("a", 0, lambda number=number: seen.append(number))  # type: ignore[misc]
-    assert transitions.wait_idle(5)
+    assert transitions.wait_idle(PATIENCE_S)
     assert seen == list(range(50))
     transitions.stop()
 
@@ -21,11 +22,11 @@ def test_one_resource_does_not_wait_for_another() -> None:
     release, other = threading.Event(), threading.Event()
 
     def slow() -> None:
-        release.wait(5)
+        assert release.wait(PATIENCE_S)
 
     transitions.begin("slow", 0, slow)
     transitions.begin("quick", 0, other.set)
-    assert other.wait(5)
+    assert other.wait(PATIENCE_S)
     release.set()
     transitions.stop()
 
@@ -38,7 +39,7 @@ def test_a_failure_does_not_end_the_queue() -> None:
 
     transitions.begin("a", 0, fail)
     transitions.begin("a", 0, went_on.set)
-    assert went_on.wait(5)
+    assert went_on.wait(PATIENCE_S)
     transitions.stop()
 
 
@@ -56,11 +57,11 @@ def test_a_resource_with_nothing_to_do_holds_no_thread() -> None:
     transitions, threads = Transitions(), list[threading.Thread]()
     for name in ("a", "b"):
         transitions.begin(name, 0, lambda: threads.append(threading.current_thread()))
-    assert transitions.wait_idle(5)
+    assert transitions.wait_idle(PATIENCE_S)
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE_S)
     assert [thread.is_alive() for thread in threads] == [False, False]
     again = threading.Event()
     transitions.begin("a", 0, again.set)
-    assert again.wait(5)
+    assert again.wait(PATIENCE_S)
     transitions.stop()
