@@ -7,6 +7,7 @@ again once it has run for a while.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -205,7 +206,10 @@ class Supervisor:
 
 def newest_checkpoint(directory: Path) -> Path | None:
     """The newest complete checkpoint below a directory of JOB/chk-N; Flink writes _metadata last."""
-    complete = [(path.stat().st_mtime_ns, path.parent) for path in directory.glob("*/chk-*/_metadata")]
+    complete: list[tuple[int, Path]] = []
+    for path in directory.glob("*/chk-*/_metadata"):
+        with contextlib.suppress(FileNotFoundError):  # Flink has just removed it for a newer one
+            complete.append((path.stat().st_mtime_ns, path.parent))
     return max(complete)[1] if complete else None
 
 

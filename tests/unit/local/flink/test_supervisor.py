@@ -201,3 +201,13 @@ def test_a_checkpoint_without_metadata_is_not_complete(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "job-1" / "chk-2").mkdir()
     assert newest_checkpoint(tmp_path / "checkpoints") == complete
     assert newest_checkpoint(tmp_path / "nothing") is None
+
+
+def test_a_checkpoint_that_flink_removes_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flink keeps the newest one: it removes the others while they are looked at."""
+    kept = checkpoint(tmp_path, "job-1", 2)
+    removed = tmp_path / "checkpoints" / "job-1" / "chk-1" / "_metadata"
+    monkeypatch.setattr(Path, "glob", lambda _directory, _pattern: iter([removed, kept / "_metadata"]))
+    assert newest_checkpoint(tmp_path / "checkpoints") == kept
