@@ -101,3 +101,4 @@ class CloudWatchOutput:
             self._stopping.wait(PAUSE_S)
             self._filled.clear()
             self.flush()
+        self.flush()  # what came while the last batch was passed on

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.local.lambda_runtime.cloudwatch import (
     MAX_BATCH_LINES,
     MAX_WAITING_BYTES,
@@ -83,11 +84,32 @@ def test_a_store_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> No
     store.output.start()
     store.broken = True
     store.output.add(ONE, b"lost\n")
-    store.output.flush()
-    assert "no disk" in caplog.text
+    eventually(lambda: "no disk" in caplog.text, "failure")
     store.broken = False
     store.output.add(ONE, b"kept\n")
-    assert store.filled.wait(10)
+    assert store.filled.wait(PATIENCE_S)
     store.output.add(ONE, b"last\n")
     store.output.stop()
     assert [line for _, events in store.calls for _, line in events] == ["kept\n", "last\n"]
+
+
+def test_a_stop_passes_on_what_came_during_the_last_batch() -> None:
+    store, taken, release = Store(), threading.Event(), threading.Event()
+
+    def slow(stream: LogStream, events: list[Event]) -> None:
+        taken.set()
+        assert release.wait(PATIENCE_S)
+        store.put(stream, events)
+
+    output = CloudWatchOutput(slow, lambda: 5.0)
+    output.start()
+    output.add(ONE, b"first\n")
+    assert taken.wait(PATIENCE_S)
+    output.add(ONE, b"last\n")
+    stopping = threading.Thread(target=output.stop)
+    stopping.start()
+    eventually(output._stopping.is_set, "stop")
+    release.set()
+    stopping.join(PATIENCE_S)
+    assert not stopping.is_alive()
+    assert [line for _, events in store.calls for _, line in events] == ["first\n", "last\n"]
