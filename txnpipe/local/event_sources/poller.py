@@ -147,13 +147,15 @@ class MappingPoller:
             with self._lock:
                 if lane.finished:
                     left.discard(lane)
+                shard_finished = lane.finished and not left
+            if shard_finished:
+                self._finish(row)
+            with self._lock:
+                # Only now: whoever ends the lanes waits for what is saved, too.
                 running = self._running.get(row.shard_id, {})
                 running.pop(lane, None)
                 if not running:
                     self._running.pop(row.shard_id, None)
-                shard_finished = lane.finished and not left
-            if shard_finished:
-                self._finish(row)
 
     def _finish(self, row: ShardRow) -> None:
         try:

@@ -15,6 +15,7 @@ from txnpipe.local.event_sources.counters import Tally
 from txnpipe.local.event_sources.lane import lane_of
 from txnpipe.local.event_sources.mapping import Mapping
 from txnpipe.local.event_sources.poller import MappingPoller, starting_rows
+from txnpipe.local.event_sources.store import ShardRow
 
 SECOND, THIRD = "shardId-000000000001", "shardId-000000000002"
 
@@ -150,6 +151,31 @@ def test_a_finished_shard_stays_finished(bench: Bench) -> None:
     again = bench.poller(mapping)
     again.discover()
     assert not again._running, "there is nothing to read"
+
+
+def test_a_poller_has_stopped_once_the_end_of_a_shard_is_saved(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = bench.begin()
+    bench.engine.put()
+    bench.engine.close()
+    saving, release = threading.Event(), threading.Event()
+    put_shard = bench.outside.store.put_shard
+
+    def slow(uuid: str, row: ShardRow) -> None:
+        if row.finished:
+            saving.set()
+            assert release.wait(PATIENCE_S)
+        put_shard(uuid, row)
+
+    monkeypatch.setattr(bench.outside.store, "put_shard", slow)
+    poller = MappingPoller(mapping, bench.outside, bench.tally)
+    poller.start()
+    assert saving.wait(PATIENCE_S)
+    assert not poller.stop(0.5), "what is being saved would be lost with the mapping's store"
+    release.set()
+    assert poller.stop(PATIENCE_S)
+    assert bench.outside.store.shards(mapping.uuid)[SHARD].finished
 
 
 def test_a_missing_stream_shows_as_a_problem_until_it_is_back(bench: Bench) -> None:
