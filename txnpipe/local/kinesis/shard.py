@@ -49,7 +49,12 @@ class Routing:
         self._digests = [start.to_bytes(16) for start in self.starts]
 
     def groups(self, keys: Sequence[str], explicit: Mapping[int, int]) -> list[tuple[Shard, list[int]]]:
-        """The shards that records go to, with their positions. `explicit`: hash key by position."""
+        """The shards that records go to, with their positions. `explicit`: hash key by position.
+
+        None where there are no shards: the stream was deleted a moment ago.
+        """
+        if not self.shards:
+            return []
         if len(self.shards) == 1:
             return [(self.shards[0], list(range(len(keys))))]
         groups: dict[int, list[int]] = {}

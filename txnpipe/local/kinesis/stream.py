@@ -311,10 +311,11 @@ class Stream:
         reshard.apply(change)
         self._take(reshard.counter - self._counter)
         document = replace(self.document, status="ACTIVE", change=None, next_shard=reshard.next_index)
-        self._save(document, reshard.changed)
+        self._store.save(document, reshard.changed)
         self._due = None  # not before it is saved: what fails on a full disk is tried again
         if reshard.changed:
             self._install(reshard.changed)
+        self.document = document  # last: whoever sees ACTIVE, without the lock, has the shards to go with it
 
     def _save(self, document: StreamDocument, shards: Sequence[ShardDocument] = ()) -> None:
         self._store.save(document, shards)
