@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from tests.unit.local.lambda_runtime.doubles import a_function
+from tests.waiting import eventually
 from txnpipe.local.event_sources.part import EventSourcesPart
 from txnpipe.local.kinesis.part import KinesisPart
 from txnpipe.local.lambda_runtime.functions import FunctionSpec
@@ -21,7 +21,7 @@ STREAM = "arn:aws:kinesis:us-east-1:000000000000:stream/orders"
 PATH = "/2015-03-31/event-source-mappings"
 
 RECORDER = """
-import base64, json, os, time
+import base64, json, os, pathlib, time
 
 def line(record):
     kinesis = record["kinesis"]
@@ -31,17 +31,29 @@ def line(record):
 
 def handler(event, context):
     lines = "".join(map(line, event["Records"]))
-    time.sleep(float(os.environ.get("PAUSE", 0)))
     if os.environ.get("FAIL_ON") and os.environ["FAIL_ON"] in lines: raise ValueError("bad record")
-    with open(os.environ["OUTPUT"], "a") as output: output.write(lines)
+    if hold := os.environ.get("HOLD"):
+        pathlib.Path(hold + ".held").touch()
+        while os.path.exists(hold): time.sleep(0.01)
+    with open(os.environ["OUTPUT"], "rb") as output: written = len(output.readlines())
+    while written >= float(os.environ.get("MOST", "inf")): time.sleep(60)
+    with open(os.environ["OUTPUT"], "ab", buffering=0) as output: output.write(lines.encode())
 """
-"""Writes what it gets to a file, one line a record: shard, sequence number, key, data."""
+"""Writes what it gets to a file, one line a record: shard, sequence number, key, data.
+
+FAIL_ON: fails where this text is in a batch. HOLD: does not go on as long as this file is there, and makes
+HOLD.held once it waits. MOST: hangs once so many lines are written.
+"""
+
+PATIENT_S = 60
+"""The function's time-out: none that a slow machine could reach, for a batch that ran into it comes twice."""
 
 
 class Machine:
     """One function, named "f", which can be changed."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **variables: str) -> None:
+        """`variables`: the environment of the function, which may be invoked before this returns."""
         self.output = home.parent / "output"
         self.output.touch()
         context = LocalContext(
@@ -55,7 +67,7 @@ class Machine:
         )
         self.sent: list[dict[str, Any]] = []
         self.function: FunctionSpec | None = None
-        self.define(RECORDER)
+        self.define(RECORDER, variables=variables)
         self.kinesis = KinesisPart(context)
         self.functions = LambdaPart(context, find=self._find)
         self.mappings = EventSourcesPart(context, self.kinesis.engine, self.functions.invoke, find=self._find)
@@ -71,6 +83,7 @@ class Machine:
     def define(self, source: str, **settings: Any) -> None:
         """Replaces the function."""
         variables = {"OUTPUT": str(self.output)} | settings.pop("variables", {})
+        settings = {"timeout_s": PATIENT_S} | settings
         self.function = a_function(source, environment=tuple(sorted(variables.items())), **settings)
 
     def _find(self, _name: str, _region: str, _qualifier: str | None = None) -> FunctionSpec:
@@ -108,14 +121,11 @@ class Machine:
         self.until_active()
 
     def until_active(self) -> None:
-        until(
-            lambda: (
-                self.call_kinesis("DescribeStreamSummary", StreamName="orders")["StreamDescriptionSummary"][
-                    "StreamStatus"
-                ]
-                == "ACTIVE"
-            )
-        )
+        def active() -> bool:
+            answer = self.call_kinesis("DescribeStreamSummary", StreamName="orders")
+            return bool(answer["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE")
+
+        eventually(active, "active stream")
 
     def put(self, *data: str, key: str = "k") -> None:
         """Puts records in one call."""
@@ -146,7 +156,14 @@ class Machine:
         return uuid
 
     def until_state(self, uuid: str, state: str) -> None:
-        until(lambda: self.call("GET", f"/{uuid}")["State"] == state)
+        eventually(lambda: self.call("GET", f"/{uuid}")["State"] == state, f"mapping in state {state}")
+
+    def until_result(self, uuid: str, result: str) -> None:
+        """Waits for a LastProcessingResult that begins so."""
+        eventually(
+            lambda: self.call("GET", f"/{uuid}")["LastProcessingResult"].startswith(result),
+            f"last processing result {result!r}",
+        )
 
     @property
     def delivered(self) -> list[list[str]]:
@@ -156,13 +173,8 @@ class Machine:
 
     def until_delivered(self, count: int) -> list[list[str]]:
         """Waits until the function is done with so many different records."""
-        until(lambda: len({number for _, number, _, _ in self.delivered}) >= count)
+        eventually(
+            lambda: len({number for _, number, _, _ in self.delivered}) >= count,
+            f"delivery of {count} records",
+        )
         return self.delivered
-
-
-def until(condition: Any, timeout_s: float = 20.0) -> None:
-    """Waits for a condition."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "in vain"
-        time.sleep(0.005)

@@ -9,8 +9,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from tests.integration.event_sources.machine import RECORDER, Machine, until
+from tests.integration.event_sources.machine import RECORDER, Machine
+from tests.waiting import eventually
 
 
 def test_records_reach_the_function_in_order(machine: Machine) -> None:
@@ -53,7 +55,7 @@ def test_keys_stay_in_order_over_splits_and_merges_under_writes(machine: Machine
     machine.map(BatchSize=50)
     keys = [f"key-{number}" for number in range(16)]
     done = threading.Event()
-    put: dict[str, list[str]] = defaultdict(list)
+    put: dict[str, list[str]] = {key: [] for key in keys}
 
     def write() -> None:
         number = 0
@@ -66,7 +68,13 @@ def test_keys_stay_in_order_over_splits_and_merges_under_writes(machine: Machine
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
+
+        def until_every_key_is_put_again() -> None:
+            wanted = len(put[keys[-1]]) + 2  # the round under way began before now
+            eventually(lambda: len(put[keys[-1]]) >= wanted or writing.done(), "further round of the writer")
+
         try:
+            until_every_key_is_put_again()
             for target in (2, 4, 3, 2, 1):
                 machine.call_kinesis(
                     "UpdateShardCount",
@@ -75,6 +83,7 @@ def test_keys_stay_in_order_over_splits_and_merges_under_writes(machine: Machine
                     ScalingType="UNIFORM_SCALING",
                 )
                 machine.until_active()
+                until_every_key_is_put_again()
         finally:
             done.set()
         writing.result()
@@ -85,7 +94,8 @@ def test_keys_stay_in_order_over_splits_and_merges_under_writes(machine: Machine
         got[key].append(data)
     assert len(delivered) == total, "each record once"
     assert got == put, "in order per key"
-    assert len({shard for shard, *_ in delivered}) > 4, "the reshards were really under writes"
+    taking = {shard for shard, *_ in delivered}
+    assert len(taking) >= 1 + 2 + 4 + 1, "the reshards were really under writes"
 
 
 def test_a_parallelization_factor_keeps_keys_in_order(machine: Machine) -> None:
@@ -124,11 +134,11 @@ def test_a_failing_function_holds_its_shard_until_it_is_mended(machine: Machine)
     machine.create_stream()
     uuid = machine.map()
     machine.put("a", "b")
-    until(lambda: "PROBLEM: Function call failed" in machine.call("GET", f"/{uuid}")["LastProcessingResult"])
+    machine.until_result(uuid, "PROBLEM: Function call failed")
     assert machine.delivered == []
     machine.define(RECORDER)
     assert [data for *_, data in machine.until_delivered(2)] == ["a", "b"]
-    until(lambda: machine.call("GET", f"/{uuid}")["LastProcessingResult"] == "OK")
+    machine.until_result(uuid, "OK")
 
 
 def test_a_missing_function_is_a_problem_until_it_is_there(machine: Machine) -> None:
@@ -136,20 +146,23 @@ def test_a_missing_function_is_a_problem_until_it_is_there(machine: Machine) -> 
     uuid = machine.map(MaximumRetryAttempts=0)
     function, machine.function = machine.function, None
     machine.put("a")
-    until(lambda: machine.call("GET", f"/{uuid}")["LastProcessingResult"] == "PROBLEM: Function not found")
+    machine.until_result(uuid, "PROBLEM: Function not found")
     machine.function = function
     assert len(machine.until_delivered(1)) == 1
 
 
-def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(machine: Machine) -> None:
-    machine.define(RECORDER, variables={"PAUSE": "0.3"})
+def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(machine: Machine, tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    machine.define(RECORDER, variables={"HOLD": str(hold)})
     machine.create_stream()
     machine.map()
     machine.put("a", "b")
-    until(lambda: bool(machine.functions.processes()))
-    threading.Event().wait(0.2)
-    os.kill(machine.functions.processes()[0].pid, signal.SIGKILL)
-    assert sorted({data for *_, data in machine.until_delivered(2)}) == ["a", "b"]
+    eventually((tmp_path / "hold.held").exists, "invocation")
+    (worker,) = machine.functions.processes()
+    os.kill(worker.pid, signal.SIGKILL)
+    hold.unlink()
+    assert [data for *_, data in machine.until_delivered(2)] == ["a", "b"]
 
 
 def test_a_stream_deleted_and_made_again_goes_on(machine: Machine) -> None:
@@ -158,7 +171,7 @@ def test_a_stream_deleted_and_made_again_goes_on(machine: Machine) -> None:
     machine.put("old")
     machine.until_delivered(1)
     machine.call_kinesis("DeleteStream", StreamName="orders")
-    until(lambda: machine.call("GET", f"/{uuid}")["LastProcessingResult"] == "PROBLEM: Stream not found")
+    machine.until_result(uuid, "PROBLEM: Stream not found")
     machine.create_stream()
     machine.put("new")
     assert [data for *_, data in machine.until_delivered(2)] == ["old", "new"]
@@ -166,9 +179,12 @@ def test_a_stream_deleted_and_made_again_goes_on(machine: Machine) -> None:
 
 def test_a_deleted_mapping_leaves_nothing_running(machine: Machine) -> None:
     machine.create_stream(4)
-    before = {thread.name for thread in threading.enumerate() if thread.name.startswith("esm-")}
     uuid = machine.map(ParallelizationFactor=2)
+
+    def its_threads() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if uuid[:8] in thread.name]
+
+    eventually(lambda: len(its_threads()) >= 1 + 4 * 2, "supervisor, and two lanes for each shard")
     machine.call("DELETE", f"/{uuid}")
-    until(lambda: not machine.call("GET")["EventSourceMappings"])
-    after = {thread.name for thread in threading.enumerate() if thread.name.startswith("esm-")}
-    assert after == before == set()
+    eventually(lambda: not machine.call("GET")["EventSourceMappings"], "end of the mapping")
+    eventually(lambda: not its_threads(), "end of its threads")
