@@ -1,7 +1,7 @@
 """The Kinesis engine alone behind waitress, in a child process that a test can kill.
 
-Run as a script with the state directory, "on" or "off" for the limits, and a port (0: any free one); prints
-the port once it listens. `Server` starts and kills such a process and makes clients for it.
+Run as a script with the state directory, "on" or "off" for the limits, and a port; prints a line once it
+listens. `Server` starts and kills such a process and makes clients for it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S, eventually
 
 _PHRASES = {200: "200 OK", 400: "400 Bad Request", 500: "500 Internal Server Error", 503: "503 Unavailable"}
 
@@ -26,7 +28,7 @@ class Server:
     def __init__(self, directory: Path, *, enforce_limits: bool = False) -> None:
         self._command = [sys.executable, __file__, str(directory), "on" if enforce_limits else "off"]
         self._process: subprocess.Popen[str] | None = None
-        self.port = 0
+        self.port = free_port()
 
     def start(self) -> Server:
         """Starts the process and waits until it listens. A restart uses the same port."""
@@ -35,7 +37,7 @@ class Server:
             [*self._command, str(self.port)], stdout=subprocess.PIPE, text=True, env=environment
         )
         assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        assert self._process.stdout.readline() == "listening\n"
         return self
 
     def kill(self) -> None:
@@ -49,7 +51,7 @@ class Server:
     def _end(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
-        self._process.wait(20)
+        self._process.wait(PATIENCE_S)
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -69,15 +71,14 @@ class Server:
         return session.client("kinesis", endpoint_url=f"http://127.0.0.1:{self.port}", config=config)
 
 
-def wait_active(client: Any, name: str, timeout_s: float = 20) -> None:
-    """Waits until a stream is ACTIVE."""
-    deadline = time.monotonic() + timeout_s
-    while True:
+def wait_active(client: Any, name: str) -> None:
+    """Waits until a stream is ACTIVE. Asks ten times a second: a server with limits allows twenty."""
+
+    def active() -> bool:
         summary = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
-        if summary["StreamStatus"] == "ACTIVE":
-            return
-        assert time.monotonic() < deadline, f"{name} is {summary['StreamStatus']}"
-        time.sleep(0.02)
+        return bool(summary["StreamStatus"] == "ACTIVE")
+
+    eventually(active, f"active stream {name}", interval_s=0.1)
 
 
 def read_shard(client: Any, name: str, shard_id: str) -> list[dict[str, Any]]:
@@ -140,13 +141,14 @@ def main(directory: str, limits: str, port: str) -> None:
         host="127.0.0.1",
         port=int(port),
         threads=16,
+        channel_timeout=3600,  # a client that rests for minutes and does not retry keeps its connection
     )
 
     def end(*_: object) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, end)
-    sys.stdout.write(f"{server.effective_port}\n")
+    sys.stdout.write("listening\n")
     sys.stdout.flush()
     try:
         server.run()

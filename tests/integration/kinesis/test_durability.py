@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.integration.kinesis.server import Server, read_shard
+from tests.waiting import eventually
 
 WRITERS = 8
 RECORDS_EACH = 2400
@@ -27,27 +29,18 @@ def killable(tmp_path: Path) -> Iterator[Server]:
 def test_eight_writers_at_once_lose_and_repeat_nothing(server: Server) -> None:
     client = server.client()
     server.create(client, "s", 4)
-    failures: list[BaseException] = []
 
     def write(writer: int) -> None:
-        try:
-            own = server.client()
-            for start in range(0, RECORDS_EACH, 100):
-                entries = [
-                    {"Data": f"{writer}:{index}".encode(), "PartitionKey": f"{writer}-{index % 20}"}
-                    for index in range(start, start + 100)
-                ]
-                assert own.put_records(StreamName="s", Records=entries)["FailedRecordCount"] == 0
-        except BaseException as error:
-            failures.append(error)
-            raise
+        own = server.client()
+        for start in range(0, RECORDS_EACH, 100):
+            entries = [
+                {"Data": f"{writer}:{index}".encode(), "PartitionKey": f"{writer}-{index % 20}"}
+                for index in range(start, start + 100)
+            ]
+            assert own.put_records(StreamName="s", Records=entries)["FailedRecordCount"] == 0
 
-    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(WRITERS) as pool:
+        assert list(pool.map(write, range(WRITERS))) == [None] * WRITERS
 
     seen: Counter[bytes] = Counter()
     numbers: list[str] = []
@@ -71,7 +64,7 @@ def test_a_kill_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(kil
     killable.create(client, "s", 2)
     acknowledged: dict[str, bytes] = {}
     lock = threading.Lock()
-    halfway = threading.Event()
+    halfway, killing = threading.Event(), threading.Event()
 
     def write(writer: int) -> None:
         own = killable.client()
@@ -80,6 +73,8 @@ def test_a_kill_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(kil
             try:
                 answer = own.put_records(StreamName="s", Records=entries)
             except (BotoCoreError, ClientError):
+                if not killing.is_set():
+                    raise
                 return  # the process is gone
             with lock:
                 for entry, result in zip(entries, answer["Records"], strict=True):
@@ -87,13 +82,18 @@ def test_a_kill_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(kil
                 if len(acknowledged) > 15_000:
                     halfway.set()
 
-    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
-    for thread in threads:
-        thread.start()
-    assert halfway.wait(60)
-    killable.kill()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        writing = [pool.submit(write, writer) for writer in range(4)]
+        try:
+            eventually(
+                lambda: halfway.is_set() or any(each.done() for each in writing),
+                "15,000 acknowledged records",
+            )
+        finally:
+            killing.set()
+            killable.kill()
+    for each in writing:
+        each.result()
     killable.start()
 
     stored: dict[str, bytes] = {}

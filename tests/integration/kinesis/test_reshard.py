@@ -4,56 +4,66 @@ shards do meanwhile."""
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.integration.kinesis.server import Server, wait_active
+from tests.waiting import eventually
 
 KEYS = 40
+WRITERS = 3
 
 
 def test_a_consumer_follows_1_2_4_3_2_1_shards_under_writes(server: Server) -> None:
     client = server.client()
     server.create(client, "s", 1)
     stop = threading.Event()
-    written: dict[str, list[int]] = {}
-    failures: list[BaseException] = []
+    sent = [0] * WRITERS
 
     def write(writer: int) -> None:
-        own, sent = server.client(), 0
+        own = server.client()
         keys = [f"{writer}-{key}" for key in range(KEYS)]
-        try:
-            while not stop.is_set():
-                entries = [{"Data": str(sent).encode(), "PartitionKey": key} for key in keys]
-                assert own.put_records(StreamName="s", Records=entries)["FailedRecordCount"] == 0
-                sent += 1
-        except BaseException as error:
-            failures.append(error)
-            raise
-        written.update({key: list(range(sent)) for key in keys})
+        while not stop.is_set():
+            entries = [{"Data": str(sent[writer]).encode(), "PartitionKey": key} for key in keys]
+            assert own.put_records(StreamName="s", Records=entries)["FailedRecordCount"] == 0
+            sent[writer] += 1
 
     consumed: dict[str, list[int]] = defaultdict(list)
     numbers: dict[str, list[str]] = defaultdict(list)
     consumer = _Consumer(server.client(), consumed, numbers)
-    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
-    for thread in writers:
-        thread.start()
-    reading = threading.Thread(target=consumer.follow, args=(stop,))
-    reading.start()
-    for target in (2, 4, 3, 2, 1):
-        time.sleep(0.1)
-        client.update_shard_count(StreamName="s", TargetShardCount=target, ScalingType="UNIFORM_SCALING")
-        wait_active(client, "s")
-    stop.set()
-    for thread in [*writers, reading]:
-        thread.join(60)
-    assert failures == []
+    with ThreadPoolExecutor(WRITERS + 1) as pool:
+        working = [pool.submit(write, writer) for writer in range(WRITERS)]
+        working.append(pool.submit(consumer.follow, stop))
+
+        def until_all_have_written() -> None:
+            wanted = [count + 5 for count in sent]
+            eventually(
+                lambda: (
+                    all(count >= least for count, least in zip(sent, wanted, strict=True))
+                    or any(each.done() for each in working)
+                ),
+                "progress of all writers",
+            )
+
+        try:
+            for target in (2, 4, 3, 2, 1):
+                until_all_have_written()
+                client.update_shard_count(
+                    StreamName="s", TargetShardCount=target, ScalingType="UNIFORM_SCALING"
+                )
+                wait_active(client, "s")
+            until_all_have_written()
+        finally:
+            stop.set()
+    for each in working:
+        each.result()
     consumer.follow(stop)
 
-    assert dict(consumed) == written
+    assert dict(consumed) == {
+        f"{writer}-{key}": list(range(sent[writer])) for writer in range(WRITERS) for key in range(KEYS)
+    }
     assert all(own == sorted(set(own)) for own in numbers.values())
-    assert sum(map(len, consumed.values())) > 1000
     open_shards = client.list_shards(StreamName="s", ShardFilter={"Type": "AT_LATEST"})["Shards"]
     assert len(open_shards) == 1
 

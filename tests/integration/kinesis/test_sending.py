@@ -7,12 +7,14 @@ import itertools
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.integration.kinesis.server import Server, read_shard, wait_active
 from tests.targets import a_target
+from tests.waiting import eventually
 from txnpipe.aws import Credentials, Target
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.sender import Progress, Sender
@@ -50,29 +52,28 @@ def reshard_while_sending(server: Server, *, ordered: bool) -> tuple[Progress, i
     client = server.client()
     server.create(client, "s", 1)
     stream, source = stream_of(server, "s"), Source()
-    ended: list[Progress] = []
     sender = Sender(stream, stream.open_shards(), workers=3, ordered=ordered)
-    sending = threading.Thread(target=lambda: ended.append(sender.run(iter(source))))
-    sending.start()
-    try:
-        for target in (2, 4, 3):
-            client.update_shard_count(StreamName="s", TargetShardCount=target, ScalingType="UNIFORM_SCALING")
-            wait_active(client, "s")
-            _until_all_open_shards_take_records(client, sender)
-    finally:
-        source.stopped.set()
-        sending.join(120)
-    return ended[0], source.made
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(sender.run, iter(source))
+        try:
+            for target in (2, 4, 3):
+                client.update_shard_count(
+                    StreamName="s", TargetShardCount=target, ScalingType="UNIFORM_SCALING"
+                )
+                wait_active(client, "s")
+                _until_all_open_shards_take_records(client, sender, sending)
+        finally:
+            source.stopped.set()
+    return sending.result(), source.made
 
 
-def _until_all_open_shards_take_records(client: Any, sender: Sender) -> None:
+def _until_all_open_shards_take_records(client: Any, sender: Sender, sending: Future[Progress]) -> None:
     shards = client.list_shards(StreamName="s", ShardFilter={"Type": "AT_LATEST"})["Shards"]
     wanted = {shard["ShardId"] for shard in shards}
-    for _ in range(600):
-        if wanted <= sender._dispatcher.marks.keys():
-            return
-        threading.Event().wait(0.05)
-    raise TimeoutError(f"not all of {sorted(wanted)} got records")
+    eventually(
+        lambda: wanted <= sender._dispatcher.marks.keys() or sending.done(),
+        f"records in all of {sorted(wanted)}",
+    )
 
 
 def read_parents_first(client: Any) -> dict[str, list[int]]:

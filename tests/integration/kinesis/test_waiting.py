@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.local.kinesis.engine import KinesisEngine
 from txnpipe.local.kinesis.model import stream_arn
 from txnpipe.local.kinesis.service import KinesisService
@@ -29,10 +29,7 @@ class Running:
         self.engine.start()
         self._service = KinesisService(self.engine)
         self.call("CreateStream", ShardCount=2)
-        deadline = time.monotonic() + 5
-        while not self.engine.shards(ARN):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        eventually(lambda: self.engine.shards(ARN), "shards")
 
     def call(self, operation: str, **body: Any) -> None:
         text = orjson.dumps({"StreamName": "s", **body})
@@ -41,22 +38,21 @@ class Running:
 
 
 class Waiter:
-    """Waits for a shard in a thread of its own."""
+    """Waits for a shard in a thread of its own, for an hour if nothing wakes it."""
 
     def __init__(self, engine: KinesisEngine, shard: str, after: str | None) -> None:
-        self._began_at = time.perf_counter()
-        self._thread = threading.Thread(target=self._wait, args=(engine, shard, after))
+        self.woken: bool | None = None
+        changed = engine.stream(ARN).shard(shard).changed
+        self._thread = threading.Thread(target=self._wait, args=(engine, shard, after), daemon=True)
         self._thread.start()
-        time.sleep(0.01)  # so that it sleeps before anything happens
+        eventually(lambda: vars(changed)["_waiters"], "thread that sleeps")
 
     def _wait(self, engine: KinesisEngine, shard: str, after: str | None) -> None:
-        self.woken = engine.wait_for_records(ARN, shard, after, 5)
-        self.woken_at = time.perf_counter()
+        self.woken = engine.wait_for_records(ARN, shard, after, 3600)
 
-    def join(self) -> float:
-        """Waits for it to wake; how many seconds it slept."""
-        self._thread.join()
-        return self.woken_at - self._began_at
+    def until_woken(self) -> None:
+        self._thread.join(PATIENCE_S)
+        assert self.woken is True
 
 
 @pytest.fixture
@@ -66,17 +62,11 @@ def running(tmp_path: Path) -> Iterator[Running]:
     running.engine.stop()
 
 
-def test_a_record_wakes_who_waits_for_its_shard_within_milliseconds(running: Running) -> None:
-    delays = []
-    for _ in range(21):
+def test_a_record_wakes_who_waits_for_its_shard(running: Running) -> None:
+    for _ in range(5):
         waiter = Waiter(running.engine, SHARD, running.engine.latest(ARN, SHARD))
         running.call("PutRecord", Data="", PartitionKey="k", ExplicitHashKey="0")
-        stored_at = time.perf_counter()
-        waiter.join()
-        assert waiter.woken
-        delays.append(waiter.woken_at - stored_at)
-    assert min(delays) < 0.002
-    assert sorted(delays)[10] < 0.02  # the machine may be busy with something else
+        waiter.until_woken()
 
 
 def test_a_record_of_another_shard_wakes_nobody(running: Running) -> None:
@@ -87,15 +77,13 @@ def test_a_record_of_another_shard_wakes_nobody(running: Running) -> None:
 def test_a_reshard_and_a_delete_wake_everybody(running: Running) -> None:
     waiter = Waiter(running.engine, OTHER, None)
     running.call("SplitShard", ShardToSplit=SHARD, NewStartingHashKey="1000")
-    assert waiter.join() < 4
-    assert waiter.woken
+    waiter.until_woken()
     waiter = Waiter(running.engine, OTHER, None)
     running.call("DeleteStream")
-    assert waiter.join() < 4
-    assert waiter.woken
+    waiter.until_woken()
 
 
 def test_stopping_the_engine_lets_nobody_wait(running: Running) -> None:
     waiter = Waiter(running.engine, OTHER, None)
     running.engine.stop()
-    assert waiter.join() < 4
+    waiter.until_woken()
