@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.unit.local.lambda_runtime.doubles import a_function
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.local.lambda_runtime import part as part_module
 from txnpipe.local.lambda_runtime.part import LambdaPart
 from txnpipe.local.lambda_runtime.results import InvokeResult
@@ -30,7 +32,7 @@ def a_context(home: Path) -> LocalContext:
 
 
 class Runtime:
-    """Runs functions given by their source."""
+    """Runs functions given by their source, with a time-out that no machine is too slow for."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -39,7 +41,8 @@ class Runtime:
         self.part.start()
 
     def run(self, source: str, event: Any = None, **function: Any) -> InvokeResult:
-        return self.part.run(a_function(source, **function), json.dumps(event).encode())
+        spec = a_function(source, **({"timeout_s": int(PATIENCE_S)} | function))
+        return self.part.run(spec, json.dumps(event).encode())
 
     def value(self, source: str, event: Any = None, **function: Any) -> Any:
         """What the handler returns; it must not fail."""
@@ -56,6 +59,18 @@ class Runtime:
     @property
     def log(self) -> str:
         return (self.home / "logs" / "lambda-f.log").read_text()
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, whoever is to reap it."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def until_gone(pid: int) -> None:
+    eventually(lambda: is_gone(pid), f"end of process {pid}")
 
 
 @pytest.fixture

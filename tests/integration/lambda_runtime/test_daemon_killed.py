@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
-import psutil
 import pytest
+
+from tests.integration.lambda_runtime.conftest import is_gone, until_gone
+from tests.waiting import PATIENCE_S
 
 DAEMON = """
 import sys, threading
@@ -22,9 +20,9 @@ from txnpipe.local.lambda_runtime.part import LambdaPart
 
 part = LambdaPart(a_context(Path(sys.argv[1])))
 part.start()
-busy = a_function(sys.argv[2], timeout_s=300)
+busy = a_function(sys.argv[2], timeout_s=600)
 threading.Thread(target=part.run, args=(busy, b'"busy"'), daemon=True).start()
-idle = a_function("def handler(event, context): pass", arn=busy.arn + "2", name="idle")
+idle = a_function("def handler(event, context): pass", arn=busy.arn + "2", name="idle", timeout_s=600)
 part.run(idle, b"{}")
 while len(part.processes()) < 2 or not Path(sys.argv[3]).exists():
     threading.Event().wait(0.01)
@@ -33,10 +31,10 @@ threading.Event().wait()
 """
 
 BUSY = {
-    "asleep": "time.sleep(300)",
+    "asleep": "time.sleep(600)",
     "spinning": "\n    while True: pass",
     "in C, holding the interpreter": "re.match('(a*)*b', 'a' * 64)",
-    "ignoring signals": "[signal.signal(s, signal.SIG_IGN) for s in (1, 2, 15)]; time.sleep(300)",
+    "ignoring signals": "[signal.signal(s, signal.SIG_IGN) for s in (1, 2, 15)]; time.sleep(600)",
 }
 
 
@@ -54,12 +52,13 @@ def test_workers_end_when_the_daemon_is_killed(tmp_path: Path, work: str) -> Non
         cwd=Path(__file__).parents[3],
     )
     assert daemon.stdout is not None
-    workers = [psutil.Process(int(pid)) for pid in daemon.stdout.readline().split()]
-    assert len(workers) == 2
-    os.kill(daemon.pid, signal.SIGKILL)
-    daemon.wait()
-    daemon.stdout.close()
-    deadline = time.monotonic() + 5
-    while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
-        assert time.monotonic() < deadline, "a worker outlives its daemon"
-        threading.Event().wait(0.01)
+    try:
+        workers = [int(pid) for pid in daemon.stdout.readline().split()]
+        assert len(workers) == 2
+        assert not any(is_gone(worker) for worker in workers)
+    finally:
+        daemon.kill()
+        daemon.wait(PATIENCE_S)
+        daemon.stdout.close()
+    for worker in workers:
+        until_gone(worker)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from tests.integration.lambda_runtime.conftest import a_context
 from tests.unit.local.lambda_runtime.doubles import a_function
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.local.lambda_runtime.functions import FunctionSpec
 from txnpipe.local.lambda_runtime.part import LambdaPart
 from txnpipe.local.service import ServiceError
@@ -32,7 +31,7 @@ class Control:
         return self.functions[arn]
 
     def put(self, source: str) -> FunctionSpec:
-        spec = a_function(source)
+        spec = a_function(source, timeout_s=int(PATIENCE_S))
         self.functions[spec.arn] = spec
         return spec
 
@@ -40,11 +39,13 @@ class Control:
         return {process.pid for process in self.part.processes()}
 
     def until(self, condition: Callable[[set[int]], bool]) -> set[int]:
-        deadline = time.monotonic() + 15
-        while not condition(self.pids()):
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.01)
-        return self.pids()
+        """The workers' process ids, once they are as wanted."""
+
+        def wanted() -> list[set[int]]:
+            pids = self.pids()
+            return [pids] if condition(pids) else []
+
+        return eventually(wanted, "workers as wanted")[0]
 
 
 @pytest.fixture
