@@ -10,6 +10,7 @@ large objects. An asynchronous connection is always in autocommit mode and knows
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 from typing import Any
@@ -22,8 +23,12 @@ class _WaitingCursor(cursor):
     """Its `execute` returns when the server has answered, as that of a synchronous connection."""
 
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - psycopg2's name
-        super().execute(query, vars)
-        _await_answer(self.connection)
+        try:
+            super().execute(query, vars)
+            _await_answer(self.connection)
+        except KeyboardInterrupt:
+            _call_off(self.connection)
+            raise
 
 
 def connect(timeout_s: float, **parameters: Any) -> connection:
@@ -44,22 +49,19 @@ def connect(timeout_s: float, **parameters: Any) -> connection:
 
 
 def _await_answer(waiting: connection) -> None:
-    interrupted = False
-    while True:
-        try:
-            if _step(waiting, None):
-                break
-        except KeyboardInterrupt:
-            if interrupted:
-                raise
-            interrupted = True
+    while not _step(waiting, None):
+        pass
+
+
+def _call_off(waiting: connection) -> None:
+    """Ends what the server works on, where Ctrl-C came after it was sent and before its answer was read.
+
+    The answer, mostly that the statement was cancelled, interests nobody any more.
+    """
+    if waiting.isexecuting():
+        with contextlib.suppress(psycopg2.Error):
             waiting.cancel()
-        except psycopg2.errors.QueryCanceled:
-            if interrupted:
-                raise KeyboardInterrupt from None
-            raise
-    if interrupted:
-        raise KeyboardInterrupt
+            _await_answer(waiting)
 
 
 def _step(waiting: connection, timeout_s: float | None) -> bool:

@@ -6,15 +6,17 @@ import io
 import os
 import signal
 import socket
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
 import pytest
 
 from tests.integration.warehouse.conftest import ADMIN, DATABASE, PASSWORD, Installation
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.warehouse import WarehouseError, interruptible
 
 HOST = "127.0.0.1"
@@ -45,16 +47,22 @@ def running(connection: Any, statement: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def interrupt_when_running(connection: Any, statement: str) -> threading.Thread:
-    def watch() -> None:
-        deadline = time.monotonic() + 15
-        while not running(connection, statement) and time.monotonic() < deadline:
-            threading.Event().wait(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+@contextmanager
+def once_running(connection: Any, statement: str, act: Callable[[], object]) -> Iterator[None]:
+    """Does something as soon as the server works on a statement."""
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
+    def watch() -> None:
+        eventually(lambda: running(connection, statement), "statement that runs")
+        act()
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        yield
+    watching.result()
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.usefixtures("heard")
@@ -62,11 +70,28 @@ def test_ctrl_c_ends_the_statement_here_and_on_the_server(installation: Installa
     statement = "SELECT pg_sleep(100), 'interrupted'"
     with installation.direct() as warehouse:
         warehouse.query("SELECT 1")
-        watching = interrupt_when_running(other, statement)
+        with once_running(other, statement, interrupt), pytest.raises(KeyboardInterrupt):
+            warehouse.query(statement)
+        # One transaction of this connection is over: it can be asked again, and the server works on nothing.
+        assert warehouse.query("SELECT 2").rows == [(2,)]
+        assert not running(other, statement)
+
+
+def test_ctrl_c_between_sending_a_statement_and_waiting_for_it_ends_it_too(
+    installation: Installation, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement = "SELECT pg_sleep(100), 'just sent'"
+    wait = interruptible._await_answer
+
+    def interrupted(*_: Any) -> None:
+        monkeypatch.setattr(interruptible, "_await_answer", wait)
+        raise KeyboardInterrupt
+
+    with installation.direct() as warehouse:
+        warehouse.query("SELECT 1")
+        monkeypatch.setattr(interruptible, "_await_answer", interrupted)
         with pytest.raises(KeyboardInterrupt):
             warehouse.query(statement)
-        watching.join()
-        # One transaction of this connection is over: it can be asked again, and the server works on nothing.
         assert warehouse.query("SELECT 2").rows == [(2,)]
         assert not running(other, statement)
 
@@ -78,10 +103,8 @@ def test_ctrl_c_in_a_batch_undoes_all_of_it(
     statement = "SELECT pg_sleep(100), 'in a batch'"
     with installation.direct(fresh_database) as warehouse:
         warehouse.execute("CREATE TABLE t (a INTEGER)")
-        watching = interrupt_when_running(other, statement)
-        with pytest.raises(KeyboardInterrupt):
+        with once_running(other, statement, interrupt), pytest.raises(KeyboardInterrupt):
             warehouse.run_batch(["INSERT INTO t VALUES (1)", statement])
-        watching.join()
         assert warehouse.query("SELECT COUNT(*) FROM t").rows == [(0,)]
 
 
@@ -89,21 +112,15 @@ def test_a_statement_cancelled_by_somebody_else_is_an_error(installation: Instal
     statement = "SELECT pg_sleep(100), 'cancelled'"
 
     def cancel() -> None:
-        deadline = time.monotonic() + 15
-        while not running(other, statement) and time.monotonic() < deadline:
-            threading.Event().wait(0.01)
         with other.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query = %s", (statement,)
             )
 
-    thread = threading.Thread(target=cancel)
     with installation.direct() as warehouse:
         warehouse.query("SELECT 1")
-        thread.start()
-        with pytest.raises(WarehouseError) as raised:
+        with once_running(other, statement, cancel), pytest.raises(WarehouseError) as raised:
             warehouse.query(statement)
-        thread.join()
         assert raised.value.sql_state == "57014"
         assert warehouse.query("SELECT 2").rows == [(2,)]
 
@@ -128,7 +145,5 @@ def test_a_server_that_does_not_answer_is_given_up() -> None:
 
 
 def test_a_port_where_nobody_listens_is_refused() -> None:
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
     with pytest.raises(psycopg2.OperationalError, match="refused"):
-        interruptible.connect(5, host=HOST, port=port, user="u", dbname="d")
+        interruptible.connect(PATIENCE_S, host=HOST, port=free_port(), user="u", dbname="d")
