@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
 
-from tests.integration.warehouse.conftest import Installation, Opener
+from tests.integration.warehouse.conftest import ADMIN, DATABASE, PASSWORD, Installation, Opener
+from tests.waiting import eventually
 from txnpipe.errors import ExitCode, TxnpipeError
+from txnpipe.local.postgres.server import HOST
 from txnpipe.warehouse import Result, Statement, WarehouseError
+from txnpipe.warehouse.direct import DirectWarehouse, connector
 
 
 def test_values_come_back_as_the_same_types(opener: Opener) -> None:
@@ -136,15 +141,19 @@ def test_reached_directly_the_database_itself_refuses_changes(installation: Inst
 
 
 def test_a_killed_server_that_comes_back_costs_a_query_nothing(installation: Installation) -> None:
-    import os
-    import signal
-    import threading
-
     server = installation.server
-    with installation.direct() as warehouse:
-        warehouse.query("SELECT 1")
-        os.kill(server.processes()[0].pid, signal.SIGKILL)
-        restart = threading.Timer(0.5, server.start)
-        restart.start()
-        assert warehouse.query("SELECT 2").rows == [(2,)]
-        restart.join()
+
+    def come_back(_pause: float) -> None:
+        """In the first pause between two tries to connect."""
+        server.start()
+
+    connect = connector(HOST, server.port, DATABASE, ADMIN, lambda: PASSWORD, "prefer")
+    try:
+        with DirectWarehouse(connect, clock=lambda: 0.0, sleep=come_back) as warehouse:
+            warehouse.query("SELECT 1")
+            os.kill(server.processes()[0].pid, signal.SIGKILL)
+            eventually(lambda: not server.running(), "end of the server")
+            assert warehouse.query("SELECT 2").rows == [(2,)]
+            assert server.running()
+    finally:
+        server.start()

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.integration.warehouse.conftest import CLUSTER, DATABASE, SECRET, Installation
+from tests.waiting import eventually
 
 WHERE = {"ClusterIdentifier": CLUSTER, "Database": DATABASE, "SecretArn": SECRET}
 
@@ -22,8 +23,12 @@ def client(installation: Installation) -> Any:
 def run(client: Any, sql: str, **more: Any) -> dict[str, Any]:
     """Runs a statement to its end and describes it."""
     started = client.execute_statement(**(WHERE | {"Sql": sql} | more))
-    described: dict[str, Any] = client.describe_statement(Id=started["Id"], WaitTimeSeconds=20)
-    return described
+
+    def ended() -> dict[str, Any] | None:
+        described: dict[str, Any] = client.describe_statement(Id=started["Id"], WaitTimeSeconds=20)
+        return described if described["Status"] in ("FINISHED", "FAILED", "ABORTED") else None
+
+    return eventually(ended, "end of the statement")
 
 
 def refused(call: Any, **request: Any) -> str:
@@ -186,9 +191,11 @@ def test_a_client_token_runs_a_statement_once(client: Any) -> None:
 
 
 def test_a_running_statement_can_be_cancelled(client: Any) -> None:
-    started = client.execute_statement(**WHERE, Sql="SELECT PG_SLEEP(60)")
-    while client.describe_statement(Id=started["Id"])["Status"] in ("SUBMITTED", "PICKED"):
-        time.sleep(0.02)
+    started = client.execute_statement(**WHERE, Sql="SELECT PG_SLEEP(600)")
+    eventually(
+        lambda: client.describe_statement(Id=started["Id"])["Status"] not in ("SUBMITTED", "PICKED"),
+        "statement that runs",
+    )
     assert client.cancel_statement(Id=started["Id"])["Status"] is True
     done = client.describe_statement(Id=started["Id"], WaitTimeSeconds=20)
     assert done["Status"] == "ABORTED"
