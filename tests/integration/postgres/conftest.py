@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.directories import make_directory
+from tests.ports import free_port
 from txnpipe.local.postgres.server import PostgresServer
 
 
@@ -24,7 +25,7 @@ def home() -> Iterator[Path]:
 def server(home: Path) -> Iterator[PostgresServer]:
     """A server that is not started yet; stopped at the end whatever happened to it."""
     made = PostgresServer(
-        home / "redshift" / "wh", home / "logs" / "postgres-wh.log", name="wh", preferred_port=0
+        home / "redshift" / "wh", home / "logs" / "postgres-wh.log", name="wh", preferred_port=free_port()
     )
     yield made
     made.stop()

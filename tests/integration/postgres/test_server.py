@@ -7,16 +7,16 @@ import shutil
 import signal
 import stat
 import subprocess
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psutil
 import psycopg2
 import pytest
 
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.local.log_files import bound_log
 from txnpipe.local.postgres import binaries, database
@@ -32,7 +32,12 @@ def connect(
     server: PostgresServer, password: str = PASSWORD, user: str = "admin"
 ) -> psycopg2.extensions.connection:
     return psycopg2.connect(
-        host="127.0.0.1", port=server.port, user=user, password=password, dbname="txnpipe", connect_timeout=5
+        host="127.0.0.1",
+        port=server.port,
+        user=user,
+        password=password,
+        dbname="txnpipe",
+        connect_timeout=int(PATIENCE_S),
     )
 
 
@@ -255,13 +260,12 @@ def test_a_killed_postmaster_comes_back_with_every_committed_row(server: Postgre
                     committed += 1
                 cursor.execute("INSERT INTO t VALUES (2)")  # never committed
             # A backend in mid-statement outlives its postmaster and keeps the shared memory.
-            thread = threading.Thread(target=_run_until_cut, args=(busy,))
-            thread.start()
-            time.sleep(0.1)
-            os.kill(server.processes()[0].pid, signal.SIGKILL)
-            assert _count_when_back(server) == committed
-            thread.join(10)
-            assert not thread.is_alive()
+            with ThreadPoolExecutor(1) as pool:
+                cut = pool.submit(_run_until_cut, busy)
+                eventually(partial(_is_busy, server), "statement that runs")
+                os.kill(server.processes()[0].pid, signal.SIGKILL)
+                assert _count_when_back(server) == committed
+                cut.result(PATIENCE_S)
             connection.close()
             busy.close()
     finally:
@@ -278,7 +282,7 @@ def test_a_later_process_adopts_the_server_that_its_killed_predecessor_left(serv
     assert [process.pid for process in successor.processes()] == [pid]
     assert successor.port == server.port
     os.kill(pid, signal.SIGKILL)
-    _wait(lambda: not successor.running())
+    eventually(lambda: not successor.running(), "end of the server")
     successor.start()
     assert successor.processes()[0].pid != pid
     connect(successor).close()
@@ -287,7 +291,7 @@ def test_a_later_process_adopts_the_server_that_its_killed_predecessor_left(serv
 
 def test_a_pid_file_that_names_a_stranger_is_not_believed(server: PostgresServer) -> None:
     started(server).stop()
-    stranger = subprocess.Popen(["sleep", "60"])
+    stranger = subprocess.Popen(["sleep", "600"])
     try:
         stale = f"{stranger.pid}\n{server.data}\n1\n{server.port}\n\n127.0.0.1\n 1 1\nready   \n"
         (server.data / "postmaster.pid").write_text(stale)
@@ -298,7 +302,7 @@ def test_a_pid_file_that_names_a_stranger_is_not_believed(server: PostgresServer
         assert stranger.poll() is None
     finally:
         stranger.kill()
-        stranger.wait()
+        stranger.wait(PATIENCE_S)
 
 
 def test_a_killed_initdb_is_done_again(server: PostgresServer) -> None:
@@ -317,29 +321,31 @@ def test_removal_leaves_no_process_and_no_file(server: PostgresServer, home: Pat
     assert [path for path in home.rglob("*") if path.is_file()] == []
 
 
+BUSY = "SELECT count(*) FROM generate_series(1, 1000000000000)"
+
+
 def _run_until_cut(connection: psycopg2.extensions.connection) -> None:
     with pytest.raises(psycopg2.Error), connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM generate_series(1, 1000000000000)")
+        cursor.execute(BUSY)
+
+
+def _is_busy(server: PostgresServer) -> bool:
+    with connect(server) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_stat_activity WHERE query = %s AND state = 'active'", [BUSY])
+        found = cursor.rowcount
+    connection.close()
+    return found == 1
 
 
 def _count_when_back(server: PostgresServer) -> int:
-    deadline = time.monotonic() + 10
-    while True:
+    def count() -> list[int] | None:
         try:
             with connect(server) as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM t")
-                (rows,) = cursor.fetchone() or (None,)
-            connection.close()
-            return int(rows or 0)
+                (rows,) = cursor.fetchone() or (0,)
         except psycopg2.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+            return None
+        connection.close()
+        return [rows]
 
-
-def _wait(condition: object) -> None:
-    deadline = time.monotonic() + 5
-    assert callable(condition)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    return eventually(count, "answer of the server")[0]
