@@ -241,7 +241,7 @@ _ROW = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_ROW, max_size=45))
 def test_any_rows_arrive_each_as_it_was(
     warehouse: Warehouse, load: Load, rows: list[tuple[Decimal, str, datetime, str | None, str | None]]
@@ -323,7 +323,7 @@ def _mixed_records() -> list[dict[str, Any]]:
 MIXED = _mixed_records()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_redelivery_in_any_split_changes_nothing(warehouse: Warehouse, data: st.DataObject) -> None:
     """The first delivery is split anyhow; so is each of two more, and any batch may be delivered twice."""

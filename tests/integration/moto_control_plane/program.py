@@ -30,7 +30,7 @@ def run(body: str, home: str | None = None) -> dict[str, Any]:
             [sys.executable, "-c", _HEAD + textwrap.dedent(body), home or own],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
     assert result.returncode == 0, result.stderr
     shown = [line.removeprefix("SHOWN ") for line in result.stdout.splitlines() if line.startswith("SHOWN ")]

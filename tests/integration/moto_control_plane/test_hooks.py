@@ -120,7 +120,7 @@ def test_web_endpoints_are_posted_to_after_the_answer_and_again_if_they_fail() -
         topic = sns.create_topic("t")
         sns.subscribe(topic.arn, f"http://127.0.0.1:{server.server_port}/", "http")
         sns.publish("hello", topic.arn)
-        done.wait(20)
+        assert done.wait(60), got
         show(got=got)
         """
     )

@@ -63,7 +63,7 @@ def bursts(rows: Sequence[tuple[str, Sent]]) -> Iterator[str]:
         (hot.add if close else hot.discard)(each.account)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(sent, max_size=10), st.lists(sent, min_size=1, max_size=60), st.integers(1, 10**6))
 def test_they_agree(place: Place, before: list[Sent], run: list[Sent], first: int) -> None:
     place.change("TRUNCATE transactions")

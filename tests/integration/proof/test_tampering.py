@@ -189,7 +189,7 @@ def test_where_too_many_rows_differ_the_rules_are_asked_about_what_is_stored(pla
     assert sum(rule.extra.count for rule in proof.rules) > 0
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_tampered_with_is_named_and_nothing_else(place: Place, data: st.DataObject) -> None:
     place.change("TRUNCATE transactions, alerts, rejected_transactions")

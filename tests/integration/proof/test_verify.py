@@ -23,6 +23,11 @@ from txnpipe.traffic.send import choose
 COUNT = 3000
 
 
+def still() -> float:
+    """A clock for what waits for no time."""
+    return 0.0
+
+
 def ids(manifest: Manifest, *indexes: int) -> list[str]:
     return [f"{manifest.run_id}-{index:09d}" for index in indexes]
 
@@ -219,7 +224,9 @@ def test_a_reused_id_with_other_content_is_a_difference(place: Place) -> None:
 def test_an_input_that_repeats_itself_is_not_waited_for(place: Place) -> None:
     data = lines({"transaction_id": "t-1"}, {"transaction_id": "t-2"}, {"transaction_id": "t-2"})
     waits: list[float] = []
-    proof = place.verify(send_input(place, data), timeout_s=60.0, quiet_s=60.0, sleep=waits.append)
+    proof = place.verify(
+        send_input(place, data), timeout_s=60.0, quiet_s=60.0, sleep=waits.append, clock=still
+    )
     assert proof.settled.reason == "complete"
     assert len(waits) <= 1
 
@@ -250,7 +257,7 @@ def test_a_missing_row_that_the_loader_passed_by_is_not_waited_for(place: Place)
     def sleep(seconds: float) -> None:
         raise AssertionError("waited")
 
-    proof = place.verify(manifest, timeout_s=60.0, quiet_s=60.0, sleep=sleep)
+    proof = place.verify(manifest, timeout_s=60.0, quiet_s=60.0, sleep=sleep, clock=still)
     assert proof.settled.reason == "final"
     assert proof.rows.missing.ids == ids(manifest, 3)
 
@@ -286,7 +293,7 @@ def test_rows_that_arrive_late_are_waited_for(place: Place) -> None:
         if len(waits) == 3:
             place.change("INSERT INTO transactions SELECT * FROM late")
 
-    proof = place.verify(manifest, timeout_s=60.0, quiet_s=60.0, sleep=sleep)
+    proof = place.verify(manifest, timeout_s=60.0, quiet_s=60.0, sleep=sleep, clock=still)
     assert proof.settled.reason == "complete"
     assert proof.equal
     assert len(waits) == 3
