@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.kinesis.server import Server, wait_active
+from tests.waiting import eventually
 from txnpipe.config import Settings
 from txnpipe.local.flink import configuration as configurations
 from txnpipe.local.flink.code import Code, split
@@ -22,7 +23,8 @@ from txnpipe.packaging.analytics_zip import render_statements
 
 NAMES = Names("default", "000000000000", "us-east-1")
 OBSERVED = "Observed"
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
+"""How long for a job to get somewhere: where a quick machine is busy, a JVM needs half a minute to start."""
 
 OBSERVE = """
 CREATE TEMPORARY TABLE observed (
@@ -168,10 +170,7 @@ class Rig:
         return [alert for alert in self.read(NAMES.alert_stream) if alert["run_id"] == run_id]
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, "the job did not get there in time"
-            time.sleep(0.25)
+        eventually(condition, "progress of the job", timeout_s=PATIENCE_S, interval_s=0.25)
 
 
 def pipeline_statements(settings: Settings | None = None) -> str:
