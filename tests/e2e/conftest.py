@@ -19,6 +19,7 @@ import pytest
 from tests.directories import make_directory
 from tests.ports import free_port
 from tests.waiting import PATIENCE_S
+from txnpipe.aws import refuse_cut_answers
 from txnpipe.config.settings import LocalSettings
 from txnpipe.local import client as local_client
 from txnpipe.local import runtime
@@ -71,7 +72,7 @@ class Cloud:
         cloud = self.running
         key = (service, region, cloud.endpoint_url, cloud.access_key_id)
         if key not in self._clients:
-            self._clients[key] = boto3.client(  # type: ignore[call-overload]
+            client = boto3.client(  # type: ignore[call-overload]
                 service,
                 region_name=region,
                 endpoint_url=cloud.endpoint_url,
@@ -79,6 +80,8 @@ class Cloud:
                 aws_secret_access_key=cloud.secret_access_key,
                 config=Config(proxies={}, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
             )
+            refuse_cut_answers(client)  # a killed daemon may have begun to answer
+            self._clients[key] = client
         return self._clients[key]
 
     def environment(self, **extra: str) -> dict[str, str]:

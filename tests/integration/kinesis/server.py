@@ -18,6 +18,7 @@ import orjson
 
 from tests.ports import free_port
 from tests.waiting import PATIENCE_S, eventually
+from txnpipe.aws import refuse_cut_answers
 
 _PHRASES = {200: "200 OK", 400: "400 Bad Request", 500: "500 Internal Server Error", 503: "503 Unavailable"}
 
@@ -68,7 +69,9 @@ class Server:
         session = boto3.Session(aws_access_key_id="key", aws_secret_access_key="secret", region_name=region)
         settings: dict[str, Any] = {"retries": {"max_attempts": 0}, "max_pool_connections": 32}
         config = Config(**(settings | options))
-        return session.client("kinesis", endpoint_url=f"http://127.0.0.1:{self.port}", config=config)
+        client = session.client("kinesis", endpoint_url=f"http://127.0.0.1:{self.port}", config=config)
+        refuse_cut_answers(client)  # a killed server may have begun to answer
+        return client
 
 
 def wait_active(client: Any, name: str) -> None:
