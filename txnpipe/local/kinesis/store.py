@@ -121,6 +121,8 @@ class Store:
         self._file = directory / FILE
         self._writer = self._connect()
         self._readers: list[sqlite3.Connection] = []
+        self._logged_changes = -1
+        """Rows changed by the writing connection when `lengthen_log` was last asked."""
         self._pool = threading.Lock()
         self._closed = False
 
@@ -254,6 +256,21 @@ class Store:
         self._open()
         with _reported("trim"):
             self._writer.execute("DELETE FROM shards WHERE shard = ?", [shard])
+
+    def lengthen_log(self) -> bool:
+        """Adds a page to the log, to be called before `checkpoint`. False: nothing is new, there is no need.
+
+        A checkpoint that begins just when a writer begins a wholly moved log anew can take what is new for
+        moved, and lose it, up to SQLite 3.51.2 (sqlite.org/wal.html, "The WAL-Reset Bug"). Nobody begins a
+        log anew that has a page that is not moved.
+        """
+        self._open()
+        if self._writer.total_changes == self._logged_changes:
+            return False
+        self._logged_changes = self._writer.total_changes
+        with _reported("write"):
+            self._writer.execute(f"PRAGMA user_version = {FORMAT}")
+        return True
 
     def restart_log(self) -> None:
         """Moves the whole log into the file, so that the next writer begins it anew."""

@@ -377,8 +377,11 @@ class Stream:
                 more = self._store.give_back()
 
     def checkpoint(self) -> None:
-        """Moves the write-ahead log into the database file."""
-        self.unsaved_bytes = 0
+        """Moves the write-ahead log into the database file. One thread at a time may do so."""
+        with self._lock:
+            self.unsaved_bytes = 0
+            if not self._store.lengthen_log():
+                return
         if not self._store.checkpoint():
             with self._lock:
                 self._store.restart_log()
