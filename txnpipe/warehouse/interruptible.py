@@ -18,6 +18,13 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, connection, cursor
 
+CANCEL_AGAIN_S = 0.5
+"""How long the server has for a cancellation before it is sent once more."""
+
+
+class _TimeUpError(psycopg2.OperationalError):
+    """The server has not answered in time."""
+
 
 class _WaitingCursor(cursor):
     """Its `execute` returns when the server has answered, as that of a synchronous connection."""
@@ -56,12 +63,15 @@ def _await_answer(waiting: connection) -> None:
 def _call_off(waiting: connection) -> None:
     """Ends what the server works on, where Ctrl-C came after it was sent and before its answer was read.
 
-    The answer, mostly that the statement was cancelled, interests nobody any more.
+    The server passes over a cancellation that it reads before the statement, so it is sent until there is an
+    answer. That answer, mostly that the statement was cancelled, interests nobody any more.
     """
-    if waiting.isexecuting():
-        with contextlib.suppress(psycopg2.Error):
+    with contextlib.suppress(psycopg2.Error):
+        while waiting.isexecuting():
             waiting.cancel()
-            _await_answer(waiting)
+            with contextlib.suppress(_TimeUpError):
+                while not _step(waiting, CANCEL_AGAIN_S):
+                    pass
 
 
 def _step(waiting: connection, timeout_s: float | None) -> bool:
@@ -74,5 +84,5 @@ def _step(waiting: connection, timeout_s: float | None) -> bool:
     socket = select.poll()
     socket.register(waiting.fileno(), select.POLLOUT if state == POLL_WRITE else select.POLLIN)
     if not socket.poll(None if timeout_s is None else timeout_s * 1000):
-        raise psycopg2.OperationalError("timeout expired: the server did not answer in time")
+        raise _TimeUpError("timeout expired: the server did not answer in time")
     return False

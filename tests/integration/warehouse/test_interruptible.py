@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from psycopg2.extensions import POLL_READ
 
 from tests.integration.warehouse.conftest import ADMIN, DATABASE, PASSWORD, Installation
 from tests.ports import free_port
@@ -67,7 +68,7 @@ def interrupt() -> None:
 
 @pytest.mark.usefixtures("heard")
 def test_ctrl_c_ends_the_statement_here_and_on_the_server(installation: Installation, other: Any) -> None:
-    statement = "SELECT pg_sleep(100), 'interrupted'"
+    statement = "SELECT pg_sleep(1000), 'interrupted'"
     with installation.direct() as warehouse:
         warehouse.query("SELECT 1")
         with once_running(other, statement, interrupt), pytest.raises(KeyboardInterrupt):
@@ -80,7 +81,7 @@ def test_ctrl_c_ends_the_statement_here_and_on_the_server(installation: Installa
 def test_ctrl_c_between_sending_a_statement_and_waiting_for_it_ends_it_too(
     installation: Installation, other: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statement = "SELECT pg_sleep(100), 'just sent'"
+    statement = "SELECT pg_sleep(1000), 'just sent'"
     wait = interruptible._await_answer
 
     def interrupted(*_: Any) -> None:
@@ -100,7 +101,7 @@ def test_ctrl_c_between_sending_a_statement_and_waiting_for_it_ends_it_too(
 def test_ctrl_c_in_a_batch_undoes_all_of_it(
     installation: Installation, other: Any, fresh_database: str
 ) -> None:
-    statement = "SELECT pg_sleep(100), 'in a batch'"
+    statement = "SELECT pg_sleep(1000), 'in a batch'"
     with installation.direct(fresh_database) as warehouse:
         warehouse.execute("CREATE TABLE t (a INTEGER)")
         with once_running(other, statement, interrupt), pytest.raises(KeyboardInterrupt):
@@ -108,8 +109,40 @@ def test_ctrl_c_in_a_batch_undoes_all_of_it(
         assert warehouse.query("SELECT COUNT(*) FROM t").rows == [(0,)]
 
 
+class Unheard:
+    """A connection whose server passes over the first cancellation, as where the statement comes after it."""
+
+    def __init__(self, silent: socket.socket) -> None:
+        self._silent = silent
+        self.cancelled = 0
+
+    def isexecuting(self) -> bool:
+        return True
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+    def fileno(self) -> int:
+        return self._silent.fileno()
+
+    def poll(self) -> int:
+        if self.cancelled == 2:
+            raise psycopg2.errors.QueryCanceled
+        return POLL_READ
+
+
+def test_a_cancellation_that_comes_before_its_statement_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interruptible, "CANCEL_AGAIN_S", 0.01)
+    with socket.create_server((HOST, 0)) as silent:
+        connection: Any = Unheard(silent)
+        interruptible._call_off(connection)
+    assert connection.cancelled == 2
+
+
 def test_a_statement_cancelled_by_somebody_else_is_an_error(installation: Installation, other: Any) -> None:
-    statement = "SELECT pg_sleep(100), 'cancelled'"
+    statement = "SELECT pg_sleep(1000), 'cancelled'"
 
     def cancel() -> None:
         with other.cursor() as cursor:
