@@ -24,7 +24,8 @@ from txnpipe.local.flink.code import Code
 log = logging.getLogger(__name__)
 
 GATEWAY = "org.apache.flink.api.python.shaded.py4j.GatewayServer"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
+"""For a JVM to say where it listens: a second or two, half a minute on a busy machine, never if it hangs."""
 SAVEPOINT_TIMEOUT_S = 300
 _SETTING = re.compile(r"SET '([^']+)' = '([^']*)'")
 _SMALL = {"MALLOC_ARENA_MAX": "2"}
