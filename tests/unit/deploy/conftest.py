@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from moto import mock_aws
+from moto.core import responses
+from moto.core.utils import method_names_from_class
 
 from tests.unit.deploy.places import ACCOUNT
 from tests.unit.deploy.remote import MIGRATIONS, Migration, Remote, WarehouseDouble
@@ -28,6 +31,7 @@ def new_remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Remote]
         open_now.enter_context(mock_aws())
         account = Remote()
         open_now.callback(account.own.install())
+        _names_read_once(monkeypatch)
         _on_its_clock(monkeypatch, account)
         _put_inside(monkeypatch, account)
         return account
@@ -47,6 +51,14 @@ def _one_account(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, module in list(sys.modules.items()):
         if name.startswith("txnpipe.local.") and hasattr(module, "ACCOUNT"):
             monkeypatch.setattr(module, "ACCOUNT", ACCOUNT)
+
+
+def _names_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto looks through a class of a hundred methods anew for every request.
+
+    Not for longer than one account: moto's classes have other methods without the local cloud's.
+    """
+    monkeypatch.setattr(responses, "method_names_from_class", cache(method_names_from_class))
 
 
 def _on_its_clock(monkeypatch: pytest.MonkeyPatch, account: Remote) -> None:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from moto.core import responses
-from moto.core.utils import method_names_from_class
 
 from tests.unit.deploy.places import ACCOUNT, REGION
 
 Parameters = Mapping[str, Any]
-
-# moto looks through a class of a hundred methods anew for every request.
-responses.method_names_from_class = functools.cache(method_names_from_class)  # type: ignore[attr-defined]
 
 
 def refusal(operation: str, parameters: Parameters) -> tuple[str, str, int] | None:
