@@ -18,8 +18,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-PATIENCE_S = 60.0
-"""Real seconds after which a sleeper that nobody wakes is a defect of a test."""
+UNWOKEN_S = 240.0
+"""Real seconds after which a sleeper that nobody wakes is a defect of a test.
+
+It sleeps for as long as the others really work. pytest's own time-out of 300 s would not say what is wrong.
+"""
 
 
 class VirtualClock:
@@ -44,7 +47,7 @@ class VirtualClock:
             heapq.heappush(self._asleep, ticket)
             self._awake -= 1
             self._pass()
-            if not self._changed.wait_for(lambda: ticket not in self._asleep, PATIENCE_S):
+            if not self._changed.wait_for(lambda: ticket not in self._asleep, UNWOKEN_S):
                 raise AssertionError("a sleeper was never woken: somebody is awake and does nothing")
 
     def wake(self) -> None:

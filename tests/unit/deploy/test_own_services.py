@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.deploy.clock import VirtualClock
 from tests.unit.deploy.remote import Remote
+from tests.waiting import PATIENCE_S
 from txnpipe.deploy import scheduler
 from txnpipe.local.redshift.transitions import Latencies
 
@@ -44,7 +45,7 @@ def test_time_stands_still_while_anybody_works(monkeypatch: pytest.MonkeyPatch) 
             asleep.set()
             clock.sleep(5.0)
         else:
-            assert asleep.wait(10)
+            assert asleep.wait(PATIENCE_S)
             seen.append(clock.now)
 
     scheduler.run({"sleeper": set(), "worker": set()}, step)

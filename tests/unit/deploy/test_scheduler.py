@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.waiting import PATIENCE_S
 from txnpipe.deploy.scheduler import run
 
 
@@ -53,7 +54,7 @@ def test_a_failed_step_keeps_back_exactly_what_requires_it(graph: dict[str, set[
 
 
 def test_independent_steps_run_at_the_same_time() -> None:
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=PATIENCE_S)
 
     def step(_: str) -> None:
         together.wait()
@@ -82,7 +83,7 @@ def test_an_interruption_is_told_to_the_steps_and_passed_on() -> None:
 
     def step(key: str) -> None:
         if key == "a":
-            interrupted.wait(10)
+            assert interrupted.wait(PATIENCE_S)
 
     graph: dict[str, set[str]] = {"a": set(), "b": set()}
     original = threading.Thread.start
