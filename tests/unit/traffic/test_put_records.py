@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ports import free_port
 from tests.unit.traffic.boto import Wire, kinesis, stored
 from txnpipe.traffic.put_records import PutRecords, UnreadableAnswer
 
@@ -103,7 +104,7 @@ def test_every_call_has_an_invocation_id_of_its_own() -> None:
 
 
 def test_requests_go_through_the_clients_own_session() -> None:
-    client = kinesis("http://127.0.0.1:9", connect_timeout=1)
+    client = kinesis(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(EndpointConnectionError):
         PutRecords(client, "s")(RECORDS)
 

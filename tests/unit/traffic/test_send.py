@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.traffic.fakes import FakeS3, FakeStream, spans, target_with
 from tests.unit.traffic.making import NOW, Feeder, lines, marker, wanted, wanted_input
+from tests.waiting import eventually
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.traffic import spool
 from txnpipe.traffic.dispatch import Outgoing
@@ -192,7 +193,7 @@ def test_another_input_under_the_same_name_is_refused(store: RunStore) -> None:
             store,
             FakeStream(spans(1)),
             choose(store, wanted_input(1, "-")),
-            source=_Interrupting(lines(10)),  # type: ignore[arg-type]
+            source=_Interrupting(lines(10), store),  # type: ignore[arg-type]
         )
     with pytest.raises(TxnpipeError, match="not the one") as caught:
         send(
@@ -206,17 +207,16 @@ def test_another_input_under_the_same_name_is_refused(store: RunStore) -> None:
 
 
 class _Interrupting:
-    """Gives its data, pauses long enough for it to be spooled, then interrupts."""
+    """Gives its data, pauses until it is spooled, then interrupts."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, store: RunStore) -> None:
         self._data = [data]
+        self._store = store
 
     def read1(self, size: int) -> bytes:
         if self._data:
             return self._data.pop()
-        import time
-
-        time.sleep(0.5)
+        eventually(lambda: self._store.part_keys(wanted_input(1, "-").run_id), "spooled part")
         raise KeyboardInterrupt
 
 

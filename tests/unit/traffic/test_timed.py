@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from tests.unit.traffic.fakes import FakeStream, spans
 from tests.unit.traffic.making import NOW, Feeder, lines
+from tests.waiting import PATIENCE_S
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.proof.expected import expected_of
 from txnpipe.proof.generated_rows import GeneratedRows
@@ -113,7 +115,7 @@ def test_an_open_run_ends_with_its_time_and_has_every_index_up_to_there() -> Non
 
 def test_an_open_run_ends_with_its_limit() -> None:
     manifest = msgspec.structs.replace(timed(), limit=1100)
-    assert indexes(GeneratedSource(manifest, 0, remaining_s=30.0)) == list(range(1100))
+    assert indexes(GeneratedSource(manifest, 0, remaining_s=30.0, clock=Clock(0.0))) == list(range(1100))
 
 
 def test_indexes_are_reserved_before_they_are_made() -> None:
@@ -150,14 +152,14 @@ class Stopping(FakeStream):
 
 def test_the_result_tells_how_long_an_open_run_was(store: RunStore) -> None:
     stream = FakeStream(spans(2))
-    sent = send(store, stream, choose(store, timed(duration_s=0.3)), workers=1)
+    sent = send(store, stream, choose(store, timed(duration_s=1.0)), workers=1)
     assert sent.result is not None
     assert sorted(stream.indexes()) == list(range(sent.result.count))
     assert sent.result.count > 0
     # A machine that is fast enough reaches the limit of the run before its time is up.
-    assert sent.result.sending_s >= 0.3 or sent.result.count == timed(duration_s=0.3).limit
-    assert store.with_count(timed(duration_s=0.3)).count == sent.result.count
-    expected = expected_of(store, timed(duration_s=0.3))
+    assert sent.result.sending_s >= 1.0 or sent.result.count == timed(duration_s=1.0).limit
+    assert store.with_count(timed(duration_s=1.0)).count == sent.result.count
+    expected = expected_of(store, timed(duration_s=1.0))
     assert expected.count() == sent.result.count
 
 
@@ -167,19 +169,19 @@ def test_a_killed_open_run_is_continued_without_a_gap_and_without_a_record_above
     stream = Stopping(spans(2))
     stream.ends_after = 7
     with pytest.raises(SystemExit):
-        send(store, stream, choose(store, timed(duration_s=5.0)), workers=1)
+        send(store, stream, choose(store, timed(duration_s=3600.0)), workers=1)
     left = store.marker(timed().run_id)
     assert left is not None
     assert max(stream.indexes()) < left.marker.reserved
-    store.write_marker(msgspec.structs.replace(left.marker, sending_s=4.9))
-    job = choose(store, timed(2, duration_s=5.0))
-    assert job.manifest == timed(duration_s=5.0)
+    store.write_marker(msgspec.structs.replace(left.marker, sending_s=3599.9))
+    job = choose(store, timed(2, duration_s=3600.0))
+    assert job.manifest == timed(duration_s=3600.0)
     assert job.remaining_s == pytest.approx(0.1)
     stream.ends_after = 10**9
     sent = send(store, stream, job, workers=1)
     assert sent.result is not None
     assert set(stream.indexes()) == set(range(sent.result.count))
-    assert sent.result.sending_s >= 5.0
+    assert sent.result.sending_s >= 3600.0
 
 
 def test_an_open_run_whose_time_is_used_up_is_finished_by_what_was_reserved(store: RunStore) -> None:
@@ -248,33 +250,34 @@ def test_reading_ends_with_the_time_at_a_row(store: RunStore) -> None:
 
 
 def test_reading_ends_with_the_limit_and_waits_for_nothing_more(store: RunStore) -> None:
+    has_ended = threading.Event()
+
     class Endless(Feeder):
         def read1(self, size: int) -> bytes:
             chunk = super().read1(size)
-            if not chunk:
-                import threading
-
-                threading.Event().wait(60)
+            assert chunk or has_ended.wait(PATIENCE_S)
             return chunk
 
     manifest = timed_input(rate=10.0)
     source = InputSource(store, manifest, Endless(lines(300)))  # type: ignore[arg-type]
     assert read(source) == list(range(300))
+    has_ended.set()
     again = InputSource(store, manifest, io.BytesIO(lines(300) + b"more\n"), start=250)
     assert read(again) == list(range(250, 300))
     assert again.head == source.head
 
 
 def test_an_input_that_pauses_ends_with_the_time(store: RunStore) -> None:
+    has_ended = threading.Event()
+
     class Pausing:
         def read1(self, size: int) -> bytes:
-            import threading
-
-            threading.Event().wait(60)
+            assert has_ended.wait(PATIENCE_S)
             return b""
 
     source = InputSource(store, timed_input(duration_s=0.1), Pausing(), remaining_s=0.1)  # type: ignore[arg-type]
     assert read(source) == []
+    has_ended.set()
 
 
 def test_the_range_of_event_times_is_that_of_all_records(store: RunStore) -> None:
