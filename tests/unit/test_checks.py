@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from txnpipe.checks import Check, Result, State, Verdict, exit_code, failed, ok, run_checks, unknown, warning
 from txnpipe.errors import ExitCode, TxnpipeError
 
@@ -18,7 +19,7 @@ def raising(error: Exception) -> Check:
 
 
 def test_results_come_in_the_order_of_the_checks_which_run_side_by_side() -> None:
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=PATIENCE_S)
 
     def meet(found: str) -> Verdict:
         both.wait()

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+from tests.waiting import PATIENCE_S
+
 _PROGRAM = """
 import sys
 from pathlib import Path
@@ -36,9 +38,9 @@ def interrupted(file: str, stdin: int) -> tuple[int, str]:
         text=True,
     )
     assert program.stdout is not None
-    program.stdout.readline()  # its reader waits now
+    assert program.stdout.readline() == "waiting\n"  # its reader waits now
     program.send_signal(signal.SIGINT)
-    _, err = program.communicate(timeout=60)
+    _, err = program.communicate(timeout=PATIENCE_S)
     return program.returncode, err
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.traffic.test_generator import manifest
+from tests.waiting import PATIENCE_S, eventually
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.proof.tally import BUCKET_ROWS, Tallying, tally_portion
 from txnpipe.traffic.content import Checksum, Content, digest, parts
@@ -90,8 +90,7 @@ def test_a_worker_that_dies_is_an_error_that_says_so() -> None:
     try:
         pool = tallying._pool
         assert pool is not None
-        while not pool._processes:
-            time.sleep(0.01)
+        eventually(lambda: pool._processes, "worker")
         os.kill(next(iter(pool._processes)), signal.SIGKILL)
         with pytest.raises(TxnpipeError) as raised:
             tallying.result()
@@ -122,10 +121,9 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
     parent.kill()
-    parent.wait()
+    parent.wait(PATIENCE_S)
     parent.stdout.close()
-    while _alive(worker):
-        time.sleep(0.05)
+    eventually(lambda: not _alive(worker), "end of the worker")
 
 
 def _alive(pid: int) -> bool:
