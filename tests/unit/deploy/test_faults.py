@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import pytest
 from botocore.awsrequest import AWSResponse
 
 from tests.unit.deploy.faults import DENIED, FAULTS, Counted, Fault, Striker, Struck
@@ -20,6 +21,7 @@ from txnpipe.deploy.inspection import inspect
 from txnpipe.errors import TxnpipeError
 from txnpipe.names import BucketKeys
 
+pytestmark = pytest.mark.timeout(900)  # some hundred commands in a test
 MOST_RUNS = 100
 
 

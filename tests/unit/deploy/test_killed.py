@@ -18,6 +18,7 @@ from tests.unit.deploy.scenarios import Scenario, every_variant
 from tests.unit.deploy.variants import VARIANTS
 from tests.unit.deploy.wire import Call, Forward
 
+pytestmark = pytest.mark.timeout(900)  # some hundred commands in a test
 CREATIONS = ("Create", "Start", "Run")
 EVERY = 6
 """From every so many-th state the command is let run to its end."""
