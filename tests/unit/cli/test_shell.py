@@ -14,7 +14,7 @@ VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
 
 
 @given(VALUES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_bash_gives_back_every_value(value: str) -> None:
     script = exports({"A": value}, ("B",), "bash") + '\nprintf %s "$A${B-}"'
     shown = subprocess.run(["bash", "-c", script], env={"B": "set"}, capture_output=True, check=True).stdout

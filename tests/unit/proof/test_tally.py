@@ -31,7 +31,7 @@ def mixed(count: int, mix: Mix = EVERYTHING) -> Manifest:
     return msgspec.structs.replace(manifest(count), mix=mix)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from([Mix(), EVERYTHING]), st.integers(0, 3000), st.integers(0, 300))
 def test_outcomes_are_what_each_record_says(mix: Mix, start: int, length: int) -> None:
     generator = Generator(mixed(4000, mix))

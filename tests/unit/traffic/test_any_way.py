@@ -55,7 +55,7 @@ class Remembering(FakeStream):
             return super().put(records)
 
 
-@settings(max_examples=15, deadline=None, phases=[Phase.generate])  # an example takes a second
+@settings(max_examples=15, phases=[Phase.generate])  # an example takes a second
 @given(
     workers=st.integers(1, 8),
     rate=st.sampled_from([None, 20_000.0, 1e6]),

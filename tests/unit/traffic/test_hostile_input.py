@@ -78,7 +78,7 @@ pieces = st.sampled_from([*NASTY.values(), *CSV_NASTY.values()]) | st.binary(max
 ends = st.sampled_from([b"\n", b"\r\n", b"\r", b""])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(pieces, ends), max_size=12), st.integers(1, 9000), st.sampled_from(["json", "csv"]))
 def test_any_mixture_is_read_to_its_end_without_a_gap(
     parts: list[tuple[bytes, bytes]], chunk: int, form: Format
@@ -88,7 +88,7 @@ def test_any_mixture_is_read_to_its_end_without_a_gap(
     check_tiling(read(data, form, chunk), data)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(pieces, max_size=8), st.integers(1, 9000))
 def test_how_an_input_is_cut_into_chunks_makes_no_difference(parts: list[bytes], chunk: int) -> None:
     data = COLUMNS + b"\n" + b"\n".join(parts)
@@ -96,7 +96,7 @@ def test_how_an_input_is_cut_into_chunks_makes_no_difference(parts: list[bytes],
     assert read(data, "json", chunk) == read(data, "json")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(pieces, ends), max_size=8))
 def test_every_line_of_a_run_is_counted(parts: list[tuple[bytes, bytes]]) -> None:
     data = b"".join(piece + end for piece, end in parts)
@@ -201,7 +201,7 @@ def test_a_csv_without_a_row_sends_nothing(data: bytes) -> None:
     assert result.lines == result.blank
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(0, 3 * KEPT_BYTES), st.booleans()), max_size=12),
     st.integers(1, 1 << 19),

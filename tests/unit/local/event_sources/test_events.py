@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.local.event_sources.doubles import NOW, STREAM, records
 from txnpipe.local.event_sources.events import RecordRenderer, event_of, fitting, too_large
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=256))
 def test_any_partition_key_survives(key: str) -> None:
     record = RecordRenderer(STREAM, "shardId-000000000000", "role").render("1", key, "eA==", NOW)
@@ -24,7 +23,6 @@ def test_arrival_has_milliseconds() -> None:
     assert '"approximateArrivalTimestamp":1545084650.988,' in record.text
 
 
-@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(10, 3000))
 def test_as_many_records_as_fit_and_no_more(count: int, limit: int, max_bytes: int) -> None:
     some = records(count)

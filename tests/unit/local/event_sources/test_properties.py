@@ -57,7 +57,6 @@ class Script:
         return OK
 
 
-@settings(deadline=None)
 @given(
     count=st.integers(1, 30),
     outcomes=st.lists(OUTCOMES, max_size=40),
@@ -89,7 +88,6 @@ def test_a_batch_is_done_or_discarded_record_by_record_in_order(
         assert not world.discarded
 
 
-@settings(deadline=None)
 @given(
     count=st.integers(1, 20),
     outcomes=st.lists(OUTCOMES, max_size=30),
@@ -106,7 +104,7 @@ def test_a_stopped_delivery_has_checkpointed_exactly_what_is_done(
     assert script.complete == list(range(1, (world.checkpoints or [0])[-1] + 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     keys=st.lists(st.sampled_from("abcdef"), min_size=1, max_size=40),
     batch_size=st.integers(1, 12),

@@ -127,7 +127,7 @@ def test_a_file_that_is_no_database_is_named_with_a_way_out(tmp_path: Path) -> N
 
 
 @given(st.lists(st.sampled_from(["put", "restart", "crash", "back", "reshard", "trim"]), max_size=14))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_sequence_numbers_only_grow_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
@@ -215,7 +215,7 @@ def test_sequence_at_gives_the_place_before_the_first_record_since_then(world: W
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=12), st.integers(-200, 200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_sequence_at_misses_no_record_even_when_the_clock_steps_back(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], offset: int
 ) -> None:
