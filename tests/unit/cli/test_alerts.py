@@ -44,7 +44,7 @@ def test_following_shows_each_new_alert_once_and_no_old_one(
             raise KeyboardInterrupt
         stored.append(coming)
 
-    monkeypatch.setattr("txnpipe.cli.alerts.time.sleep", sleep)
+    monkeypatch.setattr("txnpipe.cli.alerts.time", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr("txnpipe.operate.alerts.newest_alerts", newest)
     monkeypatch.setattr("txnpipe.warehouse.open_warehouse", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(Invocation, "target", SimpleNamespace(account="000000000000", region="us-east-1"))
