@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,17 +201,24 @@ class MemoryEngine:
         shard = self._shard(shard_id)
         newer = any(int(record.sequence_number) > int(after or 0) for record in shard.records)
         if not newer:
-            self.clock.now += timeout_s
+            self.clock.advance(timeout_s)
             self.on_wait()
         return newer
 
 
 @dataclass
 class ManualClock:
+    """A clock that several threads may advance: it never goes back."""
+
     now: float = NOW
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self) -> float:
         return self.now
+
+    def advance(self, seconds: float) -> None:
+        with self._mutex:
+            self.now += seconds
 
 
 class Function:

@@ -235,7 +235,7 @@ def test_a_transition_cut_short_by_a_kill_is_completed(
 def test_lists_are_filtered_and_come_in_pages(api: Api) -> None:
     names = [f"loader-{number}" for number in range(5)]
     for name in names:
-        api.engine.clock.now += 1
+        api.engine.clock.advance(1)
         api.create(FunctionName=name)
     everything = api.json("GET", ROOT)
     assert [m["FunctionArn"].rpartition(":")[2] for m in everything["EventSourceMappings"]] == names
