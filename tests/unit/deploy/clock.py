@@ -21,7 +21,7 @@ from typing import Any
 UNWOKEN_S = 240.0
 """Real seconds after which a sleeper that nobody wakes is a defect of a test.
 
-It sleeps for as long as the others really work. pytest's own time-out of 300 s would not say what is wrong.
+It sleeps for as long as the others really work. pytest's own time-out would not say what is wrong.
 """
 
 
