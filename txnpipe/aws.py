@@ -171,6 +171,15 @@ def error_code(error: Exception) -> str:
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
+def condition_not_met(error: Exception) -> bool:
+    """Whether S3 refused a conditional write: the object is there, or is another one than was named.
+
+    412 tells that it was so. 409 tells of another write at the same moment, and which of the two was taken is
+    to be looked up (PutObject, Amazon S3 API reference).
+    """
+    return error_code(error) in {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+
+
 @contextmanager
 def translated(action: str, resource: str, fix: str | None = None) -> Iterator[None]:
     """Turns whatever botocore raises inside into a TxnpipeError that says where, what and what to do.

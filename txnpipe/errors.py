@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 3
     """What the command works on is not there: no pipeline, no run, no such record."""
     CONFLICT = 4
-    """Somebody else is at it: a setup holds the lock, a resource of that name belongs to others."""
+    """Somebody else is at it: a setup holds the lock, a send works on the run, a name belongs to others."""
     LIMIT = 5
     """A service limit or quota forbids it."""
     ENVIRONMENT = 6

@@ -134,7 +134,9 @@ def send(
     stream refuses for good holds back all later ones of its key.
 
     One send is one run; txnpipe verify proves it. The same command after a stop continues its run, and so
-    does --resume; time between does not count as --duration. Lines of a file that are no valid transactions
+    does --resume; time between does not count as --duration. One process at a time works on a run: beside it
+    the same command starts another, and --resume is refused. A send that slept so long that another one has
+    continued its run stops. Lines of a file that are no valid transactions
     are not sent but listed. With --on-error stop the first one ends the run: what comes before it is sent,
     and once it is mended the run continues at that line, if the lines before are unchanged. Exit code 0:
     every record was acknowledged and every line was sent.
@@ -185,8 +187,7 @@ def _job(run: Invocation, asked: Options, store: RunStore, stream: Stream) -> Jo
 
     if asked.resume is None:
         return choose(store, wanted(run, asked, run.names.stream, stream.open_shards()), new=asked.new)
-    job = resume(store, asked.resume)
-    check_resume(asked, job.manifest)
+    job = resume(store, asked.resume, lambda manifest: check_resume(asked, manifest))
     return replace(job, on_error=asked.on_error or job.on_error)
 
 

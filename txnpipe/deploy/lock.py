@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from txnpipe.aws import error_code, translated
+from txnpipe.aws import condition_not_met, error_code, translated
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.names import BucketKeys
 
@@ -30,7 +30,6 @@ _log = logging.getLogger(__name__)
 LEASE_S = 60.0
 """How long a lock outlives its last renewal."""
 RENEWALS_PER_LEASE = 4
-_NOT_MET = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _ABSENT = {"NoSuchKey", "404", "NoSuchBucket"}
 
 
@@ -191,7 +190,7 @@ class SetupLock:
             try:
                 self._s3.delete_object(Bucket=self._bucket, Key=BucketKeys.LOCK, IfMatch=found[1])
             except self._s3.exceptions.ClientError as error:
-                if error_code(error) not in _NOT_MET | _ABSENT:
+                if not (condition_not_met(error) or error_code(error) in _ABSENT):
                     raise
         self._mine = None
 
@@ -229,7 +228,7 @@ class SetupLock:
                 **condition,
             )
         except self._s3.exceptions.ClientError as error:
-            if error_code(error) in _NOT_MET | _ABSENT:
+            if condition_not_met(error) or error_code(error) in _ABSENT:
                 return False
             raise
         self._etag = answer["ETag"]

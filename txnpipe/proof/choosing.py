@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from txnpipe.errors import ExitCode, TxnpipeError
-from txnpipe.traffic.history import PastRun, past_run
+from txnpipe.traffic.history import EMPTY, PastRun, past_run
 from txnpipe.traffic.runs import RunStore
 
 
@@ -34,7 +34,7 @@ def _newest_first(store: RunStore, since: datetime | None) -> Iterator[PastRun]:
             return
         past = past_run(store, run_id)
         begun = past.started_at or named
-        if since is None or begun is None or begun >= since:
+        if past.state != EMPTY and (since is None or begun is None or begun >= since):
             yield past
 
 

@@ -18,13 +18,15 @@ READERS = 8
 REJECTS_INPUT = "rejected_transactions"
 """The input_name of a run that `txnpipe rejects redrive` made. That of a file is an absolute path."""
 FINISHED, SENDING, UNFINISHED, UNREADABLE = "finished", "sending", "unfinished", "unreadable"
+EMPTY = "empty"
 
 
 @dataclass(frozen=True)
 class PastRun:
     """One run.
 
-    state: FINISHED, SENDING (a `send` is at work on it), UNFINISHED, or UNREADABLE: problem says why.
+    state: FINISHED, SENDING (a `send` is at work on it), UNFINISHED, or UNREADABLE: problem says why. EMPTY:
+    there is its claim and nothing else; whoever made that was killed before the run began, or begins it now.
     marker: the progress of one that is not finished, None before its first second. result: of a finished one.
     """
 
@@ -79,10 +81,14 @@ class PastRun:
 
 
 def newest_runs(store: RunStore, limit: int) -> list[PastRun]:
-    """At most `limit` runs, the newest first. Raises TxnpipeError where the bucket cannot be read."""
+    """At most `limit` runs, the newest first, without EMPTY ones.
+
+    Raises TxnpipeError where the bucket cannot be read.
+    """
     ids = store.ids()[:limit]
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(lambda run_id: past_run(store, run_id), ids))
+        found = pool.map(lambda run_id: past_run(store, run_id), ids)
+        return [past for past in found if past.state != EMPTY]
 
 
 def past_run(store: RunStore, run_id: str) -> PastRun:
@@ -92,6 +98,8 @@ def past_run(store: RunStore, run_id: str) -> PastRun:
     """
     key = f"{BucketKeys.RUNS}{run_id}/manifest.json"
     data = store.get(key)
+    if data is None and _never_begun(store, run_id):
+        return PastRun(run_id, EMPTY)
     if data is None:
         return PastRun(run_id, UNREADABLE, problem="It has no manifest.")
     try:
@@ -108,3 +116,13 @@ def past_run(store: RunStore, run_id: str) -> PastRun:
     if stored is None:
         return PastRun(run_id, UNFINISHED, manifest)
     return PastRun(run_id, SENDING if at_work(stored) else UNFINISHED, manifest, stored.marker)
+
+
+def _never_begun(store: RunStore, run_id: str) -> bool:
+    stored = store.marker(run_id)
+    return (
+        stored is not None
+        and stored.marker.acknowledged == 0
+        and not store.part_keys(run_id)
+        and store.result(run_id) is None
+    )

@@ -1,9 +1,9 @@
 """Where runs live: in the pipeline's bucket, so that any machine can continue and verify them.
 
-runs/RUN_ID/manifest.json      written before the first record, never changed
-runs/RUN_ID/progress.json      about once a second while `send` works on it
-runs/RUN_ID/result.json        written at the end: the run is finished
-runs/RUN_ID/input/000000.jsonl parts of the spooled input (see `spool`)
+runs/RUN_ID/progress.json      by who works on it (see `claims`): at first, then about once a second
+runs/RUN_ID/manifest.json      written before the first record, never changed; without it there is no run
+runs/RUN_ID/result.json        written once, at the end: the run is finished
+runs/RUN_ID/input/000000.jsonl parts of the spooled input, each written once (see `spool`)
 runs/RUN_ID/buckets.json       checksums of the input, written before its result (see `buckets`)
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from txnpipe.aws import Target, error_code, translated
+from txnpipe.aws import Target, condition_not_met, error_code, translated
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.names import BucketKeys
 from txnpipe.traffic.buckets import BucketSums, decode_sums
@@ -29,6 +29,10 @@ from txnpipe.traffic.manifest import Manifest, decode_manifest, encode_manifest
 
 ALIVE_FOR_S = 15.0
 """A marker of another machine that is younger than this belongs to a `send` that is at work."""
+NOTHING_THERE: Mapping[str, str] = {"IfNoneMatch": "*"}
+"""The condition of a write that replaces nothing."""
+TRIES = 5
+"""Of a conditional write: another one at the same moment can keep S3 from taking either."""
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +41,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     next_index: every index below it is acknowledged. marks: last acknowledged sequence number by shard.
     reserved: no index from it on was sent; of runs without a known count, else 0. sending_s: seconds spent
     sending. first_event, last_event: the range of event times made so far, UTC; of synthetic runs.
-    host, pid, pid_started: the process that works, or worked, on the run.
+    host, pid, pid_started: the process that works, or worked, on the run. claim: what only it knows (see
+    `claims`); "" of older versions.
     """
 
     run_id: str
@@ -57,6 +62,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     sending_s: float = 0.0
     first_event: datetime | None = None
     last_event: datetime | None = None
+    claim: str = ""
     version: int = 1
 
 
@@ -96,10 +102,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class StoredMarker:
-    """A marker and how long ago the bucket got it, in seconds by the bucket's own clock."""
+    """A marker, how long ago the bucket got it, in seconds by the bucket's own clock, and its ETag."""
 
     marker: Marker
     age_s: float
+    etag: str
 
 
 class RunStore:
@@ -158,21 +165,23 @@ class RunStore:
                 return None
             served_at = _http_date(answer["ResponseMetadata"]["HTTPHeaders"].get("date"))
             age = (served_at - answer["LastModified"]).total_seconds() if served_at else 0.0
-            return StoredMarker(msgspec.json.decode(answer["Body"].read(), type=Marker), max(age, 0.0))
+            marker = msgspec.json.decode(answer["Body"].read(), type=Marker)
+            return StoredMarker(marker, max(age, 0.0), answer["ETag"])
 
-    def write_marker(self, marker: Marker) -> None:
-        """Replaces the progress marker."""
-        self.put(self._key(marker.run_id, "progress.json"), msgspec.json.encode(marker))
+    def write_marker(self, marker: Marker, condition: Mapping[str, str] | None = None) -> str | None:
+        """Replaces the progress marker and returns its ETag; None where the condition is not met."""
+        key = self._key(marker.run_id, "progress.json")
+        return self.put(key, msgspec.json.encode(marker), condition)
 
     def result(self, run_id: str) -> RunResult | None:
         """How the run ended, None while it is unfinished."""
         data = self.get(self._key(run_id, "result.json"))
         return None if data is None else msgspec.json.decode(data, type=RunResult)
 
-    def write_result(self, result: RunResult) -> None:
-        """Marks the run as finished."""
+    def write_result(self, result: RunResult) -> bool:
+        """Marks the run as finished; false where somebody else has done so."""
         data = msgspec.json.format(msgspec.json.encode(result), indent=2)
-        self.put(self._key(result.run_id, "result.json"), data)
+        return self.add(self._key(result.run_id, "result.json"), data)
 
     def with_count(self, manifest: Manifest) -> Manifest:
         """The manifest of a synthetic run with its count, as far as it is known: of a run without a known
@@ -205,10 +214,39 @@ class RunStore:
             )
             return sorted(entry["Key"] for page in pages for entry in page.get("Contents", ()))
 
-    def put(self, key: str, data: bytes) -> None:
-        """Writes an object."""
+    def put(self, key: str, data: bytes, condition: Mapping[str, str] | None = None) -> str | None:
+        """Writes an object and returns its ETag; None where a condition (IfMatch, IfNoneMatch) is not met."""
         with self._reading("write to"):
-            self._s3.put_object(Bucket=self.bucket, Key=key, Body=data)
+            try:
+                answer = self._s3.put_object(Bucket=self.bucket, Key=key, Body=data, **(condition or {}))
+            except self._s3.exceptions.ClientError as error:
+                # Where IfMatch finds no object at all, S3 says so.
+                if condition_not_met(error) or (condition and error_code(error) == "NoSuchKey"):
+                    return None
+                raise
+        return str(answer["ETag"])
+
+    def add(self, key: str, data: bytes) -> bool:
+        """Writes an object that is not there yet; false where there is another one.
+
+        One that is there already with this content is ours: a request whose answer is lost is repeated by the
+        client.
+        """
+        for _ in range(TRIES):
+            if self.put(key, data, NOTHING_THERE) is not None:
+                return True
+            found = self.get(key)
+            if found is not None:
+                return found == data
+        raise self.refused(key)
+
+    def refused(self, key: str) -> TxnpipeError:
+        """Of a conditional write that S3 does not take although its condition is met."""
+        return TxnpipeError(
+            f"Could not write to the bucket {self.bucket}: it refused {key} {TRIES} times.",
+            "Run the same command again in a minute; it continues where it stopped.",
+            ExitCode.SERVICE,
+        )
 
     def get(self, key: str) -> bytes | None:
         """Reads an object, None where there is none."""

@@ -19,6 +19,7 @@ import msgspec
 
 from txnpipe.errors import usage_error
 from txnpipe.traffic.buckets import BucketSums
+from txnpipe.traffic.claims import spooled_by_another
 from txnpipe.traffic.digest import InputDigest
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.keys import key_of
@@ -219,10 +220,9 @@ class InputSource:
             self._begin()
             self._begin = None
         if self.head.end:
-            self._store.put(
-                self._store.part_key(self._run_id, part),
-                b"\n".join((msgspec.json.encode(self.head), *now.events)) + b"\n",
-            )
+            data = b"\n".join((msgspec.json.encode(self.head), *now.events)) + b"\n"
+            if not self._store.add(self._store.part_key(self._run_id, part), data):
+                raise spooled_by_another(self._run_id)
 
     def _count(self, transaction: Transaction) -> None:
         self.sums.add(transaction)

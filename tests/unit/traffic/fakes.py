@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from tests.targets import a_target
 from txnpipe.aws import Target
@@ -138,16 +141,22 @@ class FakeStream:
         return late
 
 
-class NoSuchKeyError(Exception):
+class NoSuchKeyError(ClientError):
     """What boto3 raises for an object that is not there."""
 
 
 class _Exceptions:
+    ClientError = ClientError
     NoSuchKey = NoSuchKeyError
 
 
+def _etag(data: bytes) -> str:
+    """Of a plain upload: equal content has an equal one."""
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+
+
 class FakeS3:
-    """put_object, get_object, delete_object and list_objects_v2 of one bucket."""
+    """put_object, with its conditions, get_object, delete_object and list_objects_v2 of one bucket."""
 
     exceptions = _Exceptions
 
@@ -156,16 +165,24 @@ class FakeS3:
         self._now = now
 
     def put_object(self, **request: Any) -> dict[str, Any]:
+        found = self.objects.get(request["Key"])
+        if "IfMatch" in request and found is None:
+            raise NoSuchKeyError({"Error": {"Code": "NoSuchKey"}}, "PutObject")
+        if found is not None and (
+            "IfNoneMatch" in request or request.get("IfMatch", _etag(found[0])) != _etag(found[0])
+        ):
+            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
         self.objects[request["Key"]] = (request["Body"], self._now())
-        return {}
+        return {"ETag": _etag(request["Body"])}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         if request["Key"] not in self.objects:
-            raise NoSuchKeyError
+            raise NoSuchKeyError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
         data, written_at = self.objects[request["Key"]]
         date = self._now().strftime("%a, %d %b %Y %H:%M:%S GMT")
         return {
             "Body": io.BytesIO(data),
+            "ETag": _etag(data),
             "LastModified": written_at.replace(microsecond=0),
             "ResponseMetadata": {"HTTPHeaders": {"date": date}},
         }

@@ -85,7 +85,8 @@ def test_every_record_is_what_the_manifest_says_however_it_is_sent(
             with suppress(SystemExit):  # or the run was done by then
                 send(store, stream, choose(store, manifest), workers=workers)
             stream.stop_after = 10**9
-        send(store, stream, choose(store, manifest), workers=workers)
+        if store.result(manifest.run_id) is None:
+            send(store, stream, choose(store, manifest), workers=workers)
     assert stream.seen == GOLDEN
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -188,7 +189,7 @@ def test_an_open_run_whose_time_is_used_up_is_finished_by_what_was_reserved(stor
     stream = FakeStream(spans(1))
     job = choose(store, timed(duration_s=5.0))
     marker = _marker(job, next_index=40, reserved=100, sending_s=9.0)
-    sent = send(store, stream, Job(job.manifest, marker, job.rate), workers=1)
+    sent = send(store, stream, replace(job, earlier=marker), workers=1)
     assert sent.result is not None
     assert stream.indexes() == list(range(40, 100))
     assert sent.result.count == 100
