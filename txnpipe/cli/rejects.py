@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 PREVIEW = 60
 SHORTEST_ENDING = 6
 """Of a sequence number: fewer digits fit too many."""
+
+_AGO = re.compile(r"([0-9]{1,9})([smhd])")
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -176,6 +179,9 @@ def redrive(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the records, one a line; send nothing.")
     ] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start another run even if the same one is unfinished.")
+    ] = False,
 ) -> ExitCode:
     """Send the records that are transactions by today's contract, as they are or with fields set.
 
@@ -189,10 +195,16 @@ def redrive(
     invalid stays, and so does what has a transaction_id that is stored. The rejects stay in their table: they
     tell what was sent first, and txnpipe verify of that run counts them still. For changes record by record:
     txnpipe rejects export, then txnpipe send --file.
+
+    After a stop the same command continues its run: it sends what is left of it, then what else is valid by
+    now and not stored. It is the same with the same records, --reason, --since and --set, in any order; the
+    2h of --since 2h end when the run began. It does not matter which rejects these are by now: what was sent
+    may be stored. While the run is at work, the same command is refused.
     """
-    from txnpipe.cli.redriving import send_payloads
+    from txnpipe.cli.redriving import find_redrive, send_payloads
     from txnpipe.operate.mending import mend
     from txnpipe.operate.rejects import rejects_of
+    from txnpipe.traffic.selection import Selection
     from txnpipe.warehouse import open_warehouse
 
     changes = _changes(change)
@@ -202,24 +214,34 @@ def redrive(
             "Records are named one by one and by --reason or --since.", "Pass one of the two ways."
         )
     with open_warehouse(run.target, run.settings, run.names) as warehouse:
-        if record:
-            wanted = {each.sequence_number: each for each in (_find(warehouse, ending) for ending in record)}
-            chosen: Any = [each for each in wanted.values() if each.stream == run.names.stream]
-        else:
+        named = {each.sequence_number: each for each in (_find(warehouse, text) for text in record or ())}
+        selection = Selection(
+            records=tuple(sorted(named)),
+            reason=reason,
+            since=since if moment is None or _is_relative(since) else moment.isoformat(),
+            changes=changes,
+            arrived_since=moment,
+        )
+        found = find_redrive(run, selection, new=new)
+        chosen: Any = [each for each in named.values() if each.stream == run.names.stream]
+        if not record:
+            moment = found.selection.arrived_since
             chosen = rejects_of(warehouse, run.names.stream, reason=reason, since=moment)
-        mended = mend(warehouse, chosen, changes)
+        mended = mend(warehouse, chosen, changes, found.spooled.keys())
     if mended.left:
         left = ", ".join(f"{cause}: {count:,}" for cause, count in mended.left.items())
         run.out.say(f"Left as they are: {left}")
+    payloads = [*found.unsent, *mended.payloads]
     if dry_run:
-        for payload in mended.payloads:
+        for payload in payloads:
             run.out.raw(payload.decode())
-    if dry_run or not mended.payloads:
-        document = {"dry_run": dry_run, "run_id": None, "records": len(mended.payloads), "left": mended.left}
-        run.out.result("rejects-redrive", document)
-        run.out.say(f"Would be sent: {len(mended.payloads):,}." if dry_run else "Nothing to send.")
+    if dry_run or not (payloads or found.stopped):
+        run_id = found.stopped.manifest.run_id if found.stopped else None
+        document = {"dry_run": dry_run, "run_id": run_id, "records": len(payloads), "left": mended.left}
+        run.out.result("rejects-redrive", document | {"continued": found.stopped is not None})
+        run.out.say(f"Would be sent: {len(payloads):,}." if dry_run else "Nothing to send.")
         return ExitCode.OK
-    return send_payloads(run, mended.payloads, mended.left)
+    return send_payloads(run, found, mended.payloads, mended.left, new=new)
 
 
 def _changes(texts: list[str] | None) -> dict[str, str]:
@@ -234,9 +256,12 @@ def _changes(texts: list[str] | None) -> dict[str, str]:
     return changes
 
 
+def _is_relative(text: str | None) -> bool:
+    return text is not None and _AGO.fullmatch(text) is not None
+
+
 def _moment(text: str | None) -> datetime | None:
     """UTC without a zone. Raises TxnpipeError (USAGE)."""
-    import re
     from datetime import UTC, timedelta
 
     if text is None:
@@ -244,7 +269,7 @@ def _moment(text: str | None) -> datetime | None:
     now = datetime.now(UTC)
     unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     try:
-        if ago := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
+        if ago := _AGO.fullmatch(text):
             return (now - timedelta(**{unit[ago[2]]: int(ago[1])})).replace(tzinfo=None)
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):

@@ -100,8 +100,15 @@ def show(run: Invocation, run_id: Annotated[str, typer.Argument(metavar="RUN", h
 
 
 def _continued_by(past: PastRun) -> str:
+    from rich.markup import escape
+
+    from txnpipe.cli.redriving import command_of
+
     if past.source == "rejects":
-        return "txnpipe rejects redrive sends what is not stored by now"
+        selection = past.manifest.selection if past.manifest else None
+        if selection is None:
+            return "txnpipe rejects redrive sends what is not stored by now"
+        return escape(command_of(selection))
     name = past.manifest.input_name if past.manifest else None
     file = "" if name is None else f" --file {_harmless_name(name)}"
     return f"txnpipe send --resume {past.run_id}{file}"

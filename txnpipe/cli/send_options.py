@@ -24,6 +24,7 @@ MAX_RATE = 10_000_000
 SHARES = ("skew", "duplicates", "late", "invalid", "days")
 MADE_UP = ("anomaly_rate", "anomaly", *SHARES)
 """Options that say what synthetic transactions are made up of."""
+_REDRIVE = "txnpipe rejects redrive"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -187,6 +188,14 @@ def check_resume(asked: Options, manifest: Manifest) -> None:
 
     Which bad lines stop it may be chosen again (--on-error); where the input lies now, too (--file).
     """
+    from txnpipe.cli.redriving import command_of
+    from txnpipe.traffic.history import REJECTS_INPUT
+
+    if manifest.source == "input" and manifest.input_name == REJECTS_INPUT:
+        raise usage_error(
+            f"The run {manifest.run_id} sends rejects, which are in the warehouse and in no file.",
+            f"Continue it with: {command_of(manifest.selection) if manifest.selection else _REDRIVE}",
+        )
     if manifest.source == "input" and asked.file is None:
         named = "-" if manifest.input_name == "-" else manifest.input_name
         raise usage_error(

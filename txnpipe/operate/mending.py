@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 
@@ -42,13 +42,17 @@ class Mended:
         return dict(self.invalid) | {cause: count for cause, count in others.items() if count}
 
 
-def mend(warehouse: Warehouse, rejects: Iterable[Reject], changes: Mapping[str, str]) -> Mended:
+def mend(
+    warehouse: Warehouse, rejects: Iterable[Reject], changes: Mapping[str, str], taken: Set[str] = frozenset()
+) -> Mended:
     """Sorts rejects into those to send and those that stay. changes: field → value; "" takes it away.
 
-    Raises WarehouseError.
+    taken: transaction_ids that a run which goes on has already; whatever is stored of them by now, they are
+    neither to be sent nor do they stay. Raises WarehouseError.
     """
     mended = Mended()
     found: dict[str, Transaction] = {}
+    left_of_taken = set(taken)
     for reject in rejects:
         if not reject.whole:
             mended.cut += 1
@@ -58,10 +62,13 @@ def mend(warehouse: Warehouse, rejects: Iterable[Reject], changes: Mapping[str, 
         except InvalidTransaction as problem:
             mended.invalid[problem.reason] += 1
             continue
-        if transaction.transaction_id in found:
+        id_ = transaction.transaction_id
+        if id_ in left_of_taken:
+            left_of_taken.remove(id_)
+        elif id_ in found or id_ in taken:
             mended.repeated += 1
         else:
-            found[transaction.transaction_id] = transaction
+            found[id_] = transaction
     stored = stored_ids(warehouse, list(found))
     mended.stored = len(stored)
     mended.payloads = [encode(each) for id_, each in found.items() if id_ not in stored]

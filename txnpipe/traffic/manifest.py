@@ -18,6 +18,7 @@ from txnpipe.errors import ExitCode, TxnpipeError, usage_error
 from txnpipe.traffic.keys import ACCOUNT, PartitionKey
 from txnpipe.traffic.mix import DEFAULT_ANOMALIES, Mix, check_mix
 from txnpipe.traffic.rates import Form, Rate, rate_for
+from txnpipe.traffic.selection import Selection
 
 VERSION = 3
 """Raised when a field of the manifest changes its meaning. An older txnpipe refuses a newer manifest.
@@ -72,6 +73,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rate: records per second that the user asked for, None for as fast as the stream takes them; of a profile
     other than steady the highest (see `rates`).
     partition_key: the field that chooses a record's shard.
+    selection: of a run of rejects, which; None for others, and for those of older versions.
     stream, shards: where it goes, and the shard map before the first record.
     """
 
@@ -94,6 +96,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None
     limit: int | None = None
     partition_key: PartitionKey = ACCOUNT
+    selection: Selection | None = None
     stream: str = ""
     shards: tuple[Span, ...] = ()
     version: int = VERSION
@@ -126,6 +129,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             self.duration_s,
             self.limit,
             self.partition_key,
+            self.selection and self.selection.command,
         )
 
 
@@ -201,6 +205,7 @@ def input_run(
     rate: float | None = None,
     profile: Form = "steady",
     partition_key: PartitionKey = ACCOUNT,
+    selection: Selection | None = None,
     stream: str = "",
     shards: tuple[Span, ...] = (),
 ) -> Manifest:
@@ -226,6 +231,7 @@ def input_run(
         duration_s=duration_s,
         limit=_total(paced) if duration_s is not None else None,
         partition_key=partition_key,
+        selection=selection,
         stream=stream,
         shards=shards,
     )

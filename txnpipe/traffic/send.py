@@ -40,16 +40,34 @@ class Sent:
     stored: bool = True
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A run without a result, and its marker as it was seen; None before the first."""
+
+    manifest: Manifest
+    stored: StoredMarker | None
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a process works on it."""
+        return self.stored is not None and at_work(self.stored)
+
+    def assert_left(self) -> None:
+        """Raises LostClaim (CONFLICT) where a process works on it."""
+        if self.stored is not None and at_work(self.stored):
+            raise at_work_on(self.stored.marker)
+
+
 def choose(store: RunStore, wanted: Manifest, *, new: bool = False) -> Job:
     """Continues the unfinished run of the same command, or makes `wanted` a new one.
 
     A run that another process works on, or claims at the same moment, is left to it.
     """
     if not new:
-        for manifest, stored in unfinished_twins(store, wanted):
-            if stored is None or not at_work(stored):
+        for found in unfinished_twins(store, wanted):
+            if not found.at_work:
                 with suppress(LostClaim):
-                    return _continued(store, manifest, stored, wanted.pacing, wanted.on_error)
+                    return go_on(store, found, wanted.pacing, wanted.on_error)
     return begin(store, wanted)
 
 
@@ -65,23 +83,24 @@ def begin(store: RunStore, wanted: Manifest) -> Job:
     return Job(wanted, None, wanted.pacing, wanted.on_error, claim=claim)
 
 
-def unfinished_twins(store: RunStore, wanted: Manifest) -> Iterator[tuple[Manifest, StoredMarker | None]]:
-    """The unfinished runs of the same command, the newest first, with their markers."""
+def unfinished_twins(store: RunStore, wanted: Manifest) -> Iterator[Unfinished]:
+    """The unfinished runs of the same command, the newest first. Only reads."""
     for run_id in store.ids()[:CONSIDERED_RUNS]:
         with suppress(TxnpipeError):  # a manifest that this version cannot read is nobody's twin
             manifest = store.manifest(run_id)
             if manifest.same_work(wanted) and store.result(run_id) is None:
-                yield manifest, store.marker(run_id)
+                yield Unfinished(manifest, store.marker(run_id))
 
 
-def _continued(
-    store: RunStore, manifest: Manifest, stored: StoredMarker | None, rate: Rate | None, on_error: OnError
-) -> Job:
-    """Claims a run that nobody works on. Raises LostClaim where somebody claims or finishes it meanwhile."""
-    claim = take(store, manifest.run_id, stored, utc_now())
-    if store.result(manifest.run_id) is not None:
-        raise finished_meanwhile(manifest.run_id)
-    return Job(manifest, stored.marker if stored else None, rate, on_error, claim=claim)
+def go_on(store: RunStore, found: Unfinished, rate: Rate | None, on_error: OnError) -> Job:
+    """Claims a run that nobody works on.
+
+    Raises LostClaim (CONFLICT) where somebody has claimed or finished it since it was seen.
+    """
+    claim = take(store, found.manifest.run_id, found.stored, utc_now())
+    if store.result(found.manifest.run_id) is not None:
+        raise finished_meanwhile(found.manifest.run_id)
+    return Job(found.manifest, found.stored.marker if found.stored else None, rate, on_error, claim=claim)
 
 
 def resume(store: RunStore, run_id: str, accept: Callable[[Manifest], None] | None = None) -> Job:
@@ -98,10 +117,9 @@ def resume(store: RunStore, run_id: str, accept: Callable[[Manifest], None] | No
         )
     if accept is not None:
         accept(manifest)
-    stored = store.marker(run_id)
-    if stored is not None and at_work(stored):
-        raise at_work_on(stored.marker)
-    return _continued(store, manifest, stored, manifest.pacing, manifest.on_error)
+    found = Unfinished(manifest, store.marker(run_id))
+    found.assert_left()
+    return go_on(store, found, manifest.pacing, manifest.on_error)
 
 
 def send(

@@ -165,7 +165,7 @@ def test_after_a_stop_the_same_command_sends_the_rest(
         patch.setattr("txnpipe.cli.redriving.send", interrupted)
         code, _, err = program.run("rejects", "redrive")
     assert code == ExitCode.INTERRUPTED
-    assert "The same command sends what is not stored by then." in err
+    assert "The same command continues run" in err
     assert program.json("rejects", "redrive")["records"] == 1
     assert len(sent(program)) == len(stream.indexes()) == 1
     assert place.rows("SELECT COUNT(*) FROM rejected_transactions") == [(2,)]

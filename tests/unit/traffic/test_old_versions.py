@@ -51,7 +51,7 @@ def test_an_old_manifest_means_what_it_meant(document: dict[str, Any]) -> None:
     manifest = decoded(document)
     assert manifest.version == document["version"]
     assert (manifest.partition_key, manifest.profile, manifest.on_error) == ("account_id", "steady", "skip")
-    assert (manifest.duration_s, manifest.limit) == (None, None)
+    assert (manifest.duration_s, manifest.limit, manifest.selection) == (None, None, None)
     assert manifest.shards == (Span("shardId-000000000000", "0", "3402823669"),)
     assert manifest.mix == Mix(**document.get("mix", {}))
     assert manifest.pacing == (None if document["rate"] is None else Rate(100.0))
@@ -85,6 +85,6 @@ def test_an_old_marker_and_an_old_result_are_read(store: RunStore) -> None:
     stored, ended = store.marker("r"), store.result("r")
     assert stored is not None
     assert ended is not None
-    assert (stored.marker.reserved, stored.marker.sending_s) == (0, 0.0)
+    assert (stored.marker.reserved, stored.marker.sending_s, stored.marker.claim) == (0, 0.0, "")
     assert (ended.count, ended.lines, ended.first_event) == (9, 0, None)
     assert store.buckets("r") is None
