@@ -13,7 +13,7 @@ PATIENCE_S = 60.0
 
 
 def eventually(
-    probe: Callable[[], T | None], what: str, timeout_s: float = PATIENCE_S, interval_s: float = 0.02
+    probe: Callable[[], T | None], what: str, timeout_s: float = PATIENCE_S, interval_s: float = 0.05
 ) -> T:
     """The first value of `probe` that is true. Asserts that there is one within `timeout_s`.
 
