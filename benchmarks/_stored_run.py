@@ -83,15 +83,18 @@ class _Bucket:
 
     def put_object(self, **request: Any) -> dict[str, Any]:
         self._objects[request["Key"]] = (request["Body"], datetime.now(UTC))
-        return {}
+        return {"ETag": '""'}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         if request["Key"] not in self._objects:
             raise _NoSuchKeyError
         data, written_at = self._objects[request["Key"]]
         return {
-            "Body": io.BytesIO(data), "LastModified": written_at, "ResponseMetadata": {"HTTPHeaders": {}},
-        }  # fmt: skip
+            "Body": io.BytesIO(data),
+            "LastModified": written_at,
+            "ETag": '""',
+            "ResponseMetadata": {"HTTPHeaders": {}},
+        }
 
     def get_paginator(self, _name: str) -> _Bucket:
         return self

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.traffic.making import marker, wanted
+from txnpipe.traffic.runs import RunStore
+
 ROOT = Path(__file__).parents[2]
 SHARED = {"program", "report", "run", "senders", "senders_txnpipe"}
 """Modules of benchmarks/ that measure nothing."""
@@ -58,3 +61,16 @@ def test_what_one_benchmark_writes_another_reads(run: Any, tmp_path: Path) -> No
     module = importlib.import_module("report")
     module.write(report, tmp_path / "figures.json")
     assert run.read(tmp_path / "figures.json") == report
+
+
+def test_the_bucket_of_a_benchmark_keeps_runs_as_s3_does(run: Any) -> None:
+    stored_run = importlib.import_module("_stored_run")
+    store = RunStore(stored_run._target(stored_run._Bucket({})), "bucket")
+    manifest = wanted(1)
+    store.create(manifest)
+    store.write_marker(marker(run_id=manifest.run_id, next_index=7))
+    stored = store.marker(manifest.run_id)
+    assert store.manifest(manifest.run_id) == manifest
+    assert stored is not None
+    assert stored.marker.next_index == 7
+    assert (store.result(manifest.run_id), store.part_keys(manifest.run_id)) == (None, [])
