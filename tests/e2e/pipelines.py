@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,28 @@ class Pipeline:
         )
         assert alerts[0][0] == alerts[0][1] == sum(found["stored"] for found in proof["alerts"].values())
         return proof
+
+
+def records_of(kinesis: Any, stream: str, since: datetime) -> Iterator[dict[str, Any]]:
+    """What came into a stream since then, shard by shard in order, patient with the limits of reading."""
+
+    def read(iterator: str) -> dict[str, Any] | None:
+        try:
+            answer: dict[str, Any] = kinesis.get_records(ShardIterator=iterator)
+        except kinesis.exceptions.ProvisionedThroughputExceededException:
+            return None
+        return answer
+
+    for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
+        iterator = kinesis.get_shard_iterator(
+            StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="AT_TIMESTAMP", Timestamp=since
+        )["ShardIterator"]
+        while iterator:
+            answer = eventually(partial(read, iterator), "records", interval_s=0.25)
+            yield from answer["Records"]
+            if not answer["Records"]:
+                break
+            iterator = answer.get("NextShardIterator")
 
 
 def wait_for_steps(process: subprocess.Popen[str], count: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.pipelines import Pipeline
+from tests.e2e.pipelines import Pipeline, records_of
 from tests.waiting import eventually
 from txnpipe.errors import ExitCode
 from txnpipe.local.part import ACCOUNT
@@ -102,7 +102,7 @@ def half_done(pipeline: Pipeline, rejected: str) -> Iterator[tuple[subprocess.Po
 
 
 def test_a_killed_redrive_is_continued_by_the_same_command(
-    pipeline: Pipeline, half_done: tuple[subprocess.Popen[str], tuple[str, ...]]
+    pipeline: Pipeline, rejected: str, half_done: tuple[subprocess.Popen[str], tuple[str, ...]]
 ) -> None:
     process, command = half_done
     (run,) = pipeline.run("runs", "--limit", "1")["runs"]
@@ -125,30 +125,15 @@ def test_a_killed_redrive_is_continued_by_the_same_command(
     proof = pipeline.run("verify", "--run", run["run_id"])
     assert proof["equal"]
     assert proof["rows"]["stored"] == COUNT
-    assert set(times_in_stream(pipeline, run["run_id"]).values()) == {1}
+    since = datetime.fromisoformat(rejected)
+    assert set(times_in_stream(pipeline, run["run_id"], since).values()) == {1}
 
 
-def times_in_stream(pipeline: Pipeline, run_id: str) -> Counter[str]:
+def times_in_stream(pipeline: Pipeline, run_id: str, since: datetime) -> Counter[str]:
     """How often each transaction of a run is in the stream."""
     kinesis = pipeline.cloud.client("kinesis")
     stream = Names(pipeline.name, ACCOUNT, "us-east-1").stream
-    found: Counter[str] = Counter()
-    for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
-        iterator = kinesis.get_shard_iterator(
-            StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while iterator:
-            answer = eventually(lambda: read(kinesis, iterator), "records", interval_s=0.25)  # noqa: B023
-            records = [record["Data"] for record in answer["Records"] if run_id.encode() in record["Data"]]
-            found.update(json.loads(data)["transaction_id"] for data in records)
-            iterator = answer.get("NextShardIterator") if answer["MillisBehindLatest"] else None
+    payloads = (record["Data"] for record in records_of(kinesis, stream, since))
+    found = Counter(json.loads(data)["transaction_id"] for data in payloads if run_id.encode() in data)
     assert len(found) == COUNT
     return found
-
-
-def read(kinesis: Any, iterator: str) -> dict[str, Any] | None:
-    try:
-        answer: dict[str, Any] = kinesis.get_records(ShardIterator=iterator)
-    except kinesis.exceptions.ProvisionedThroughputExceededException:
-        return None
-    return answer

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import REGION, Cloud
-from tests.e2e.pipelines import Pipeline
+from tests.e2e.pipelines import Pipeline, records_of
 from tests.waiting import PATIENCE_S, eventually
 from txnpipe.errors import ExitCode
 from txnpipe.local.part import ACCOUNT
@@ -49,27 +49,8 @@ class Channel(Pipeline):
         return found
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """What came since `since`, shard by shard in order, patient with the limits of reading."""
-        for shard in self.kinesis.list_shards(StreamName=self.names.stream)["Shards"]:
-            iterator = self.kinesis.get_shard_iterator(
-                StreamName=self.names.stream,
-                ShardId=shard["ShardId"],
-                ShardIteratorType="AT_TIMESTAMP",
-                Timestamp=self.since,
-            )["ShardIterator"]
-            while iterator:
-                answer = eventually(lambda: self._read(iterator), "records", interval_s=0.25)  # noqa: B023
-                yield from answer["Records"]
-                if not answer["Records"]:
-                    break
-                iterator = answer.get("NextShardIterator")
-
-    def _read(self, iterator: str) -> dict[str, Any] | None:
-        try:
-            answer: dict[str, Any] = self.kinesis.get_records(ShardIterator=iterator)
-        except self.kinesis.exceptions.ProvisionedThroughputExceededException:
-            return None
-        return answer
+        """What came since `since`, shard by shard in order."""
+        return records_of(self.kinesis, self.names.stream, self.since)
 
     def ids(self, run_id: str) -> list[str]:
         """The transaction ids of a run, as often as they are in the stream."""
@@ -268,15 +249,7 @@ def test_standard_input_is_sent_while_it_is_written(channel: Channel) -> None:
         '{"transaction_id":"live-%d","amount":1,"transaction_type":"purchase",'
         '"timestamp":"2026-01-02T03:04:05Z"}\n'
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "txnpipe", "send", "--file", "-", "--pipeline", channel.name, "--json"],
-        cwd=channel.cloud.work,
-        env=channel.cloud.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = channel.begin("send", "--file", "-", stdin=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(line % 1)
     process.stdin.flush()

@@ -18,10 +18,11 @@ from txnpipe.cli.sending import showing
 from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.operate.printable import printable
 from txnpipe.traffic.history import REJECTS_INPUT
+from txnpipe.traffic.job import Job
 from txnpipe.traffic.manifest import Manifest, input_run, new_run_id, utc_now
 from txnpipe.traffic.runs import RunStore
 from txnpipe.traffic.selection import Selection
-from txnpipe.traffic.send import Job, Unfinished, begin, go_on, send, unfinished_twins
+from txnpipe.traffic.send import Unfinished, begin, go_on, send, unfinished_twins
 from txnpipe.traffic.spool import spooled_events
 from txnpipe.traffic.stream import KinesisStream
 from txnpipe.transactions import encode, parse

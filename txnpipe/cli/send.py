@@ -18,8 +18,8 @@ from txnpipe.traffic.keys import ACCOUNT, PartitionKey
 from txnpipe.traffic.rates import Form
 
 if TYPE_CHECKING:
+    from txnpipe.traffic.job import Job
     from txnpipe.traffic.runs import RunStore
-    from txnpipe.traffic.send import Job
     from txnpipe.traffic.stream import Stream
 
 
@@ -136,10 +136,10 @@ def send(
     One send is one run; txnpipe verify proves it. The same command after a stop continues its run, and so
     does --resume; time between does not count as --duration. One process at a time works on a run: beside it
     the same command starts another, and --resume is refused. A send that slept so long that another one has
-    continued its run stops. Lines of a file that are no valid transactions
-    are not sent but listed. With --on-error stop the first one ends the run: what comes before it is sent,
-    and once it is mended the run continues at that line, if the lines before are unchanged. Exit code 0:
-    every record was acknowledged and every line was sent.
+    continued its run stops. Lines of a file that are no valid transactions are not sent but listed. With
+    --on-error stop the first one ends the run: what comes before it is sent, and once it is mended the run
+    continues at that line, if the lines before are unchanged. Exit code 0: every record was acknowledged and
+    every line was sent.
     """
     from txnpipe.cli.sending import showing, summary
     from txnpipe.traffic.runs import RunStore

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from txnpipe.cli.frame import Invocation
 from txnpipe.cli.heat import SHOWN_SHARDS, heat
 from txnpipe.errors import ExitCode
+from txnpipe.traffic.job import Job
 from txnpipe.traffic.latency import Latency
 from txnpipe.traffic.runs import Rejected
-from txnpipe.traffic.send import Job, Sent
+from txnpipe.traffic.send import Sent
 from txnpipe.traffic.sender import Progress
 
 SHOWN_LINES = 10

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from txnpipe.errors import TxnpipeError, usage_error
 from txnpipe.traffic.claims import LostClaim, at_work_on, finished_meanwhile, take
-from txnpipe.traffic.job import Job as Job
+from txnpipe.traffic.job import Job
 from txnpipe.traffic.keeper import Keeper, OwnStream
 from txnpipe.traffic.manifest import Manifest, OnError, utc_now
 from txnpipe.traffic.rates import Rate

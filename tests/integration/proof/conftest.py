@@ -26,10 +26,11 @@ from txnpipe.packaging.rules import enabled_rules
 from txnpipe.proof.alerts import expected_alerts
 from txnpipe.proof.sources import Sources
 from txnpipe.proof.verify import Proof, verify
+from txnpipe.traffic.job import Job
 from txnpipe.traffic.manifest import Manifest, generated_run, input_run
 from txnpipe.traffic.put_records import Answer
 from txnpipe.traffic.runs import RunStore
-from txnpipe.traffic.send import Job, choose, send
+from txnpipe.traffic.send import choose, send
 from txnpipe.transactions import InvalidTransaction, parse
 from txnpipe.warehouse import Warehouse
 from txnpipe.warehouse.migrations import apply

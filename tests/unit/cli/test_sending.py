@@ -15,9 +15,10 @@ from txnpipe.cli.frame import Invocation
 from txnpipe.cli.heat import BAR_CELLS, SHOWN_SHARDS, bar, heat, hottest
 from txnpipe.cli.output import Output
 from txnpipe.cli.sending import showing, summary
+from txnpipe.traffic.job import Job
 from txnpipe.traffic.latency import Latency
 from txnpipe.traffic.manifest import generated_run
-from txnpipe.traffic.send import Job, Sent
+from txnpipe.traffic.send import Sent
 from txnpipe.traffic.sender import Progress, ShardProgress
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

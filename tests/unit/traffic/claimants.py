@@ -17,9 +17,10 @@ from txnpipe.errors import TxnpipeError
 from txnpipe.traffic import lines as reading
 from txnpipe.traffic import sender, spool
 from txnpipe.traffic.dispatch import Outgoing
+from txnpipe.traffic.job import Job
 from txnpipe.traffic.put_records import Answer
 from txnpipe.traffic.runs import ALIVE_FOR_S, RunStore
-from txnpipe.traffic.send import Job, choose, resume, send
+from txnpipe.traffic.send import choose, resume, send
 
 COUNT = 1200
 LATER = timedelta(seconds=ALIVE_FOR_S + 1)

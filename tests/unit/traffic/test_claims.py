@@ -26,9 +26,10 @@ from txnpipe.errors import ExitCode, TxnpipeError
 from txnpipe.traffic import runs, sender, spool
 from txnpipe.traffic.claims import Claim, LostClaim, take
 from txnpipe.traffic.history import newest_runs
+from txnpipe.traffic.job import Job
 from txnpipe.traffic.manifest import Manifest
 from txnpipe.traffic.runs import RunStore
-from txnpipe.traffic.send import Job, choose, resume, send
+from txnpipe.traffic.send import choose, resume, send
 from txnpipe.traffic.spool import spooled_events
 
 

@@ -21,11 +21,12 @@ from txnpipe.proof.generated_rows import GeneratedRows
 from txnpipe.proof.sending import await_count
 from txnpipe.traffic.dispatch import Outgoing
 from txnpipe.traffic.generator import Generator
+from txnpipe.traffic.job import Job
 from txnpipe.traffic.manifest import MOST_PER_SECOND, Manifest, generated_run, input_run
 from txnpipe.traffic.mix import Mix
 from txnpipe.traffic.put_records import Answer
 from txnpipe.traffic.runs import RunStore
-from txnpipe.traffic.send import Job, choose, send
+from txnpipe.traffic.send import choose, send
 from txnpipe.traffic.sources import GeneratedSource
 from txnpipe.traffic.spool import InputSource
 
